@@ -1,0 +1,103 @@
+"""Every private Keras name that this package touches, each with its reason.
+
+Checked against Keras 3.15. If a Keras release breaks something, it breaks here.
+"""
+
+from typing import NamedTuple
+
+import keras
+from keras.src.models.functional import Functional
+
+
+class Call(NamedTuple):
+    """One call of an operation (a layer, or a raw `keras.ops` function) in a graph."""
+
+    operation: object
+    args: tuple
+    kwargs: dict
+    inputs: list
+    outputs: list
+
+
+def is_functional(model) -> bool:
+    """Whether a model is a graph of calls that can be read.
+
+    There is no public class for it: `keras.Model(inputs, outputs)` returns a
+    `keras.src.models.functional.Functional`.
+    """
+    return isinstance(model, Functional)
+
+
+def graph_of(model):
+    """The functional graph of a functional or a built sequential model, or None.
+
+    A built `keras.Sequential` keeps its graph in `_functional`.
+    """
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    return model if is_functional(model) else None
+
+
+def calls(functional) -> list[Call]:
+    """All calls of a functional model, in an order in which they can be run.
+
+    `_nodes_by_depth` is the only place where a functional model keeps the arguments
+    of its calls; `keras.models.clone_model(call_function=...)` shows them, but
+    cannot leave a call out or return anything but tensors.
+    """
+    nodes_by_depth = functional._nodes_by_depth
+    nodes = [n for depth in sorted(nodes_by_depth, reverse=True) for n in nodes_by_depth[depth]]
+    return [
+        Call(
+            node.operation,
+            node.arguments.args,
+            node.arguments.kwargs,
+            node.arguments.keras_tensors,
+            node.outputs,
+        )
+        for node in nodes
+        if not node.is_input
+    ]
+
+
+def producer(tensor):
+    """The operation whose call made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def input_structure(functional):
+    """The inputs as the user nested them (`Model.inputs` is flat)."""
+    return functional._inputs_struct
+
+
+def output_structure(functional):
+    """The outputs as the user nested them (`Model.outputs` is flat)."""
+    return functional._outputs_struct
+
+
+def all_layers(layer) -> list:
+    """A layer and everything inside it, at any depth."""
+    return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+def replace_layer(owner, name, layer):
+    """Replace a tracked sub-layer of a built layer.
+
+    A built layer locks its tracker against new state. There is no public way to
+    take a sub-layer out.
+    """
+    tracker = owner._tracker
+    tracker.unlock()
+    tracker.untrack(getattr(owner, name))
+    setattr(owner, name, layer)
+    tracker.lock()
+
+
+def replace_optimizer(model, optimizer):
+    """Replace the optimizer of a compiled model.
+
+    `compile` would reset the metrics and, inside `fit`, break the loop. The config
+    that is saved with the model keeps the optimizer too, and all its slots alive.
+    """
+    model.optimizer = optimizer
+    model._compile_config.config["optimizer"] = optimizer

@@ -1,0 +1,1 @@
+"""Functional models read and rewritten: sections found, gated and removed."""

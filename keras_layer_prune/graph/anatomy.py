@@ -1,0 +1,76 @@
+"""What a network computes once some gates are closed: layers, parameters, MACs."""
+
+from typing import NamedTuple
+
+import keras
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.macs import call_macs
+from keras_layer_prune.graph.status import needed_calls, tensor_statuses
+from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
+from keras_layer_prune.layers.gated_layer import GatedLayer
+from keras_layer_prune.layers.gated_residual import GatedResidual
+
+
+class Use(NamedTuple):
+    """One layer at work in one place of a network."""
+
+    layer: object
+    macs: int
+
+
+def layers_at_work(model, closed=()) -> list[Use]:
+    """Layers that the outputs still depend on once some gates are closed.
+
+    Args:
+        model: Functional or built sequential model.
+        closed: `BernoulliGate` layers to take as closed.
+
+    Returns:
+        List of `Use`, one for each call of a layer that holds no other layer that
+        can be read, in running order.
+    """
+    functional = private.graph_of(model)
+    statuses = tensor_statuses(functional, set(closed))
+    return [
+        use
+        for call in needed_calls(functional, statuses)
+        for use in _uses(call, closed)
+    ]
+
+
+def _uses(call, closed) -> list[Use]:
+    layer = call.operation
+    if isinstance(layer, GatedResidual | GatedLayer):
+        parts = _parts_at_work(layer, closed)
+        return [use for part in parts for use in _uses_of(part, call, closed)]
+    return _uses_of(layer, call, closed)
+
+
+def _uses_of(layer, call, closed) -> list[Use]:
+    """Uses of a layer that works on a call's inputs and makes its outputs."""
+    if private.graph_of(layer) is not None:
+        return layers_at_work(layer, closed)
+    if not isinstance(layer, keras.layers.Layer):
+        return []
+    return [Use(layer, call_macs(layer, call.inputs, call.outputs))]
+
+
+def _parts_at_work(layer, closed) -> list:
+    shortcut = getattr(layer, "shortcut", None)
+    kept = [] if shortcut is None else [shortcut]
+    if layer.gate in closed:
+        return kept
+    inner = layer.section if isinstance(layer, GatedResidual) else layer.layer
+    return [*kept, inner, layer.gate]
+
+
+def count_parameters(uses) -> int:
+    """Weights of the layers at work, each layer once; gates hold none."""
+    layers = {use.layer for use in uses if not isinstance(use.layer, BernoulliGate)}
+    return sum(layer.count_params() for layer in layers)
+
+
+def count_macs(uses) -> int:
+    """Multiply-accumulates of the layers at work, per example."""
+    return sum(use.macs for use in uses)

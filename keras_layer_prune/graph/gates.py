@@ -1,0 +1,157 @@
+"""The gates of a network, and the sections that they hold."""
+
+from typing import NamedTuple
+
+import keras
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.anatomy import (
+    count_macs,
+    count_parameters,
+    layers_at_work,
+)
+from keras_layer_prune.graph.status import Status, output_statuses
+from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
+
+
+class GatedSection(NamedTuple):
+    """What leaves a network with one gate.
+
+    Attributes:
+        name: String, the gate's name.
+        gate: `BernoulliGate`.
+        layers: List of layers that only this gate keeps in the network.
+        parameters: Int, weights in these layers.
+        macs: Int, multiply-accumulates per example of these layers.
+    """
+
+    name: str
+    gate: BernoulliGate
+    layers: list
+    parameters: int
+    macs: int
+
+
+def find_gates(network) -> list[BernoulliGate]:
+    """All gates of a model, at any depth, each once."""
+    return [x for x in private.all_layers(network) if isinstance(x, BernoulliGate)]
+
+
+def gated_sections(network) -> list[GatedSection]:
+    """The sections of a gated network, in the order of its gates.
+
+    Args:
+        network: Functional or built sequential model with gates.
+
+    Returns:
+        List of `GatedSection`.
+    """
+    whole = layers_at_work(network)
+    return [_section(gate, whole, network) for gate in find_gates(network)]
+
+
+def _section(gate, whole, network) -> GatedSection:
+    rest = layers_at_work(network, closed={gate})
+    remaining = {use.layer for use in rest}
+    layers = [use.layer for use in whole if use.layer not in remaining]
+    layers = [layer for layer in dict.fromkeys(layers) if layer is not gate]
+    return GatedSection(
+        gate.name,
+        gate,
+        layers,
+        count_parameters(whole) - count_parameters(rest),
+        count_macs(whole) - count_macs(rest),
+    )
+
+
+def section_weights(network) -> list:
+    """Trainable weights that only gates keep in the network, each once."""
+    whole = {use.layer for use in layers_at_work(network)}
+    rest = {use.layer for use in layers_at_work(network, set(find_gates(network)))}
+    layers = [layer for layer in whole - rest if not isinstance(layer, BernoulliGate)]
+    weights = [w for layer in layers for w in layer.trainable_variables]
+    return sorted(weights, key=lambda w: w.path)
+
+
+def check_gated_network(network):
+    """Raise unless every gate of a network can be closed and rebuilt without.
+
+    Args:
+        network: What the user wants to train.
+
+    Raises:
+        TypeError: If `network` is not a Keras model.
+        ValueError: If it is not a functional or built sequential model, holds no
+            gates, calls a gate more or less than once, or would have an output cut
+            off from its inputs.
+    """
+    if not isinstance(network, keras.Model):
+        raise TypeError(
+            "Expected a Keras model made with `keras.Model(inputs, outputs)`. "
+            f"Received: {network!r}"
+        )
+    check_graph(network)
+    gates = find_gates(network)
+    if not gates:
+        raise ValueError(
+            f"Network `{network.name}` has no gates. Multiply the branch of each "
+            "residual addition by a `BernoulliGate`: "
+            "`Add()([x, BernoulliGate()(branch)])`, or call `gate_sections(network)`."
+        )
+    _check_calls(network, gates)
+    _check_connection(network, gates)
+
+
+def check_graph(network):
+    """Raise unless the calls of a network can be read."""
+    if private.graph_of(network) is not None:
+        return
+    if isinstance(network, keras.Sequential):
+        raise ValueError(
+            f"The sequential model `{network.name}` is not built yet. Put a "
+            "`keras.Input(shape)` first, or call `network.build(input_shape)`."
+        )
+    raise ValueError(
+        f"`{network.name}` is a subclassed model ({type(network).__name__}), whose "
+        "calls cannot be read. Make it functional: call its layers on a "
+        "`keras.Input` and wrap the result in `keras.Model(inputs, outputs)`."
+    )
+
+
+def _check_calls(network, gates):
+    """Raise unless each gate is called exactly once, where it can be seen."""
+    times = dict.fromkeys(gates, 0)
+    for use in layers_at_work(network):
+        if use.layer in times:
+            times[use.layer] += 1
+    shared = [gate.name for gate, count in times.items() if count > 1]
+    hidden = [gate.name for gate, count in times.items() if count == 0]
+    if shared:
+        raise ValueError(
+            f"Gates called more than once: {shared}. A gate decides over one section; "
+            "make a new `BernoulliGate()` for each branch."
+        )
+    if hidden:
+        raise ValueError(
+            f"Gates that the graph of `{network.name}` does not show: {hidden}. They "
+            "are inside a layer whose calls cannot be read, or lead to no output. "
+            "Move each gate out of the layer, or use `GatedResidual` or `GatedLayer`."
+        )
+
+
+def _check_connection(network, gates):
+    """Raise if closing the gates would cut an output off from the inputs."""
+    if not _cut_outputs(network, set(gates)):
+        return
+    guilty = [g.name for g in gates if _cut_outputs(network, {g})]
+    names = guilty or [gate.name for gate in gates]
+    raise ValueError(
+        f"Closing {names} would cut an output of `{network.name}` off from its inputs. "
+        "A gate belongs on the branch of a residual connection: add its output to a "
+        "shortcut, `Add()([x, BernoulliGate()(branch)])`, or use `GatedResidual`."
+    )
+
+
+def _cut_outputs(network, closed) -> bool:
+    functional = private.graph_of(network)
+    return any(s != Status.LIVE for s in output_statuses(functional, closed))

@@ -1,0 +1,97 @@
+"""Multiply-accumulate operations of layers, per example."""
+
+import math
+
+import keras
+
+_DENSE = (keras.layers.Dense,)
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+)
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+
+
+def call_macs(layer, inputs, outputs) -> int:
+    """Multiply-accumulates of one call of a layer without layers inside.
+
+    Counts matrix products and convolutions; additions, normalisations and
+    activations are not multiply-accumulates of weights and are left out, as in the
+    papers that report such figures. Unknown sizes count as 1.
+
+    Args:
+        layer: Built Keras layer or raw operation.
+        inputs: List of symbolic input tensors of the call.
+        outputs: List of symbolic output tensors of the call.
+
+    Returns:
+        Int, multiply-accumulates per example.
+    """
+    if isinstance(layer, _DENSE):
+        return _count(layer.kernel.shape) * _count(inputs[0].shape[1:-1])
+    if isinstance(layer, _TRANSPOSED):
+        return _count(layer.kernel.shape) * _positions(layer, inputs[0])
+    if isinstance(layer, _SEPARABLE):
+        kernels = _count(layer.depthwise_kernel.shape) + _count(
+            layer.pointwise_kernel.shape
+        )
+        return kernels * _positions(layer, outputs[0])
+    if isinstance(layer, _CONVOLUTIONS):
+        return _count(layer.kernel.shape) * _positions(layer, outputs[0])
+    if isinstance(layer, keras.layers.EinsumDense):
+        return _einsum_macs(layer.equation, inputs[0].shape, layer.kernel.shape)
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return _attention_macs(layer, inputs)
+    return 0
+
+
+def _count(shape) -> int:
+    return math.prod(1 if length is None else int(length) for length in shape)
+
+
+def _positions(layer, tensor) -> int:
+    """Places that a kernel is applied at: the tensor without batch and channels."""
+    if layer.data_format == "channels_first":
+        return _count(tensor.shape[2:])
+    return _count(tensor.shape[1:-1])
+
+
+def _einsum_macs(equation, input_shape, kernel_shape) -> int:
+    """Product of the lengths of all indices but the batch's."""
+    inputs, output = equation.replace(" ", "").split("->")
+    left, right = inputs.split(",")
+    if "." in left:
+        # An ellipsis stands for leading dimensions that the kernel does not have.
+        named = len(left.replace(".", ""))
+        leading = input_shape[1 : len(input_shape) - named]
+        return _count(kernel_shape) * _count(leading)
+    lengths = dict(zip(left, input_shape, strict=True))
+    lengths.update(zip(right, kernel_shape, strict=True))
+    batch = left[0]
+    return _count(length for index, length in lengths.items() if index != batch)
+
+
+def _attention_macs(layer, inputs) -> int:
+    """Four projections, scores and the weighted sum of values."""
+    query = inputs[0]
+    value = inputs[1] if len(inputs) > 1 else query
+    queries, values = _count(query.shape[1:-1]), _count(value.shape[1:-1])
+    config = layer.get_config()
+    heads, key_dim = config["num_heads"], config["key_dim"]
+    value_dim = config["value_dim"] or key_dim
+    width = int(query.shape[-1])
+    output_width = _count(config["output_shape"] or (width,))
+    projections = (
+        queries * width * heads * key_dim
+        + values * int(value.shape[-1]) * heads * (key_dim + value_dim)
+        + queries * heads * value_dim * output_width
+    )
+    return projections + heads * queries * values * (key_dim + value_dim)

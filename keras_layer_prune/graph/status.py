@@ -1,0 +1,95 @@
+"""What closing gates does to each tensor of a graph, before anything is rebuilt."""
+
+import enum
+
+from keras import tree
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.zero import is_addition, is_product, maps_zero_to_zero
+from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
+from keras_layer_prune.layers.gated_layer import GatedLayer
+from keras_layer_prune.layers.gated_residual import GatedResidual
+
+
+class Status(enum.Enum):
+    """What is known of a tensor.
+
+    LIVE depends on the inputs, ZERO is zero, CONSTANT is neither: what an operation
+    with an offset makes of zeros.
+    """
+
+    LIVE = "live"
+    ZERO = "zero"
+    CONSTANT = "constant"
+
+
+def tensor_statuses(functional, closed, inputs=None) -> dict[int, Status]:
+    """Status of every tensor of a functional model once some gates are closed.
+
+    Args:
+        functional: Functional model.
+        closed: Set of `BernoulliGate` layers to take as closed.
+        inputs: List of statuses of the model's inputs; all live if None.
+
+    Returns:
+        Dictionary from `id` of a tensor of the graph to its `Status`.
+    """
+    inputs = inputs or [Status.LIVE] * len(functional.inputs)
+    statuses = dict(zip(map(id, functional.inputs), inputs, strict=True))
+    for call in private.calls(functional):
+        known = [statuses[id(x)] for x in call.inputs]
+        outcome = _outcome(call, known, closed)
+        statuses.update(zip(map(id, call.outputs), outcome, strict=True))
+    return statuses
+
+
+def output_statuses(functional, closed, inputs=None) -> list[Status]:
+    """Statuses of a functional model's outputs, in their flat order."""
+    statuses = tensor_statuses(functional, closed, inputs)
+    return [statuses[id(x)] for x in tree.flatten(private.output_structure(functional))]
+
+
+def needed_calls(functional, statuses) -> list:
+    """Calls that an output which is not zero depends on, in running order.
+
+    Args:
+        functional: Functional model.
+        statuses: Dictionary from `tensor_statuses`.
+
+    Returns:
+        List of calls. What leads only to zeros is not among them.
+    """
+    needed = {id(x) for x in functional.outputs if statuses[id(x)] != Status.ZERO}
+    kept = []
+    for call in reversed(private.calls(functional)):
+        if needed.isdisjoint(id(x) for x in call.outputs):
+            continue
+        kept.append(call)
+        needed |= {id(x) for x in call.inputs if statuses[id(x)] != Status.ZERO}
+    return kept[::-1]
+
+
+def _outcome(call, known, closed) -> list[Status]:
+    operation = call.operation
+    if isinstance(operation, BernoulliGate) and operation in closed:
+        return [Status.ZERO]
+    if isinstance(operation, GatedResidual | GatedLayer):
+        return [_of_operands(known)]
+    inner = private.graph_of(operation)
+    if inner is not None and len(known) == len(inner.inputs):
+        return output_statuses(inner, closed, known)
+    return [_of_simple(operation, known)] * len(call.outputs)
+
+
+def _of_simple(operation, known) -> Status:
+    zeros = known.count(Status.ZERO)
+    if zeros and is_product(operation):
+        return Status.ZERO
+    if zeros and zeros == len(known):
+        passes = is_addition(operation) or maps_zero_to_zero(operation)
+        return Status.ZERO if passes else Status.CONSTANT
+    return _of_operands(known)
+
+
+def _of_operands(known) -> Status:
+    return Status.LIVE if Status.LIVE in known else Status.CONSTANT

@@ -1,0 +1,1 @@
+"""What users drop into a model: gates, and layers that carry one."""

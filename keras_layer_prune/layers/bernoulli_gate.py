@@ -1,0 +1,137 @@
+"""The layer that makes a section removable: `BernoulliGate`."""
+
+import keras
+import tensorflow as tf
+
+from keras_layer_prune.layers._draws import active_draws
+from keras_layer_prune.variational._checks import fraction, one_of
+from keras_layer_prune.variational.estimators import straight_through
+from keras_layer_prune.variational.flattening_prior import FlatteningPrior
+
+DRAWS = ("row", "batch")
+
+
+@keras.saving.register_keras_serializable("keras_layer_prune")
+class BernoulliGate(keras.layers.Layer):
+    """Multiplies a branch by one Bernoulli variable whose probability is learned.
+
+    Put it at the end of the nonlinear branch of a residual connection, after the
+    last normalisation. While training, the gate is open (1) or closed (0) at random;
+    otherwise it multiplies by its probability. `GatedModel` moves that probability
+    to exactly 0 or 1, and `PruneSections` removes what closed.
+
+    Source: arXiv 2406.04549.
+
+    Args:
+        prior: `FlatteningPrior`, what the section has to earn. None: `GatedModel`
+            sets the price from the size of the training set.
+        initial_probability: Float in `[0, 1]`.
+        draws: `"row"` draws once per example, `"batch"` once per minibatch (the
+            names are those of stochastic depth in torchvision). Rows give the gate a
+            steadier gradient.
+        seed: Int, or None for a random one.
+
+    Attributes:
+        probability: float32 scalar variable in `[0, 1]`, theta of the paper. It is
+            not among `trainable_variables`, so no optimizer, weight decay or
+            clipping touches it.
+        benefit: float32 scalar variable. Running mean of what the section takes off
+            the training loss, in nats per example.
+
+    Input shape:
+        Any, with the batch first.
+
+    Output shape:
+        Same as the input.
+
+    Raises:
+        ValueError: If `initial_probability` is outside `[0, 1]`, or `draws` is not
+            one of its two names.
+
+    Example:
+
+    >>> x = inputs = keras.Input((16,))
+    >>> branch = keras.layers.Dense(16, activation="relu")(x)
+    >>> x = keras.layers.Add()([x, keras_layer_prune.BernoulliGate()(branch)])
+    >>> network = keras.Model(inputs, x)
+    """
+
+    def __init__(
+        self,
+        prior: FlatteningPrior | None = None,
+        initial_probability: float = 0.9,
+        draws: str = "row",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if prior is not None and not isinstance(prior, FlatteningPrior):
+            raise TypeError(
+                "`prior` must be a `FlatteningPrior` or None. Received: "
+                f"prior={prior!r}. For a price of 600 nats write "
+                "`FlatteningPrior(log_gamma=600.0)`."
+            )
+        self.prior = prior
+        self.initial_probability = fraction("initial_probability", initial_probability)
+        self.draws = one_of("draws", draws, DRAWS)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        self.probability = self._float32_scalar("probability", initial_probability)
+        self.benefit = self._float32_scalar("benefit", 0.0)
+
+    def _float32_scalar(self, name, value):
+        # `autocast=False`: a half precision policy would round theta, and with it
+        # every small step.
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            dtype="float32",
+            autocast=False,
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def build(self, input_shape=None):
+        # The variables exist already; a gate can be read before it is called.
+        self.built = True
+
+    def call(self, inputs, training=False):
+        if training:
+            return inputs * self._draw(inputs)
+        return inputs * tf.cast(self._theta(), inputs.dtype)
+
+    def _theta(self):
+        return tf.convert_to_tensor(self.probability.value)
+
+    def _draw(self, inputs):
+        """Zeros and ones that broadcast over `inputs`, with theta's gradient."""
+        theta = self._theta()
+        shape = (tf.shape(inputs)[0] if self.draws == "row" else 1,)
+        uniform = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        # `uniform` is in [0, 1): theta = 1 is always open, theta = 0 always closed.
+        sample = tf.cast(uniform < theta, tf.float32)
+        draws = active_draws()
+        if draws is not None:
+            sample = draws.settle_sample(self, uniform, sample)
+        gate = tf.cast(straight_through(sample, theta), inputs.dtype)
+        return tf.reshape(gate, (-1,) + (1,) * (inputs.shape.rank - 1))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "prior": keras.saving.serialize_keras_object(self.prior),
+            "initial_probability": self.initial_probability,
+            "draws": self.draws,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        prior = keras.saving.deserialize_keras_object(config.pop("prior", None))
+        return cls(prior=prior, **config)

@@ -1,0 +1,1 @@
+"""Training and pruning in one `fit`."""

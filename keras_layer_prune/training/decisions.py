@@ -1,0 +1,44 @@
+"""What is written down when a gate is decided."""
+
+from keras_layer_prune.graph.gates import gated_sections
+from keras_layer_prune.graph.rebuild import theta_of
+
+
+def decision_entries(model, closed, opened, epoch) -> list[dict]:
+    """Entries of `GatedModel.pruning_log` for gates that are about to go.
+
+    Args:
+        model: `GatedModel`, its network still the old one.
+        closed: Gates whose sections will be removed.
+        opened: Gates whose sections will stay.
+        epoch: Int or None.
+
+    Returns:
+        List of dictionaries that can be written as JSON.
+    """
+    sections = {section.gate: section for section in gated_sections(model.network)}
+    step = int(model.clock.step.numpy())
+    return [
+        {
+            "step": step,
+            "epoch": epoch,
+            "section": gate.name,
+            "action": action,
+            "theta": theta_of(gate),
+            "benefit": float(gate.benefit.numpy()),
+            "price": model.price(gate),
+            "parameters": sections[gate].parameters,
+            "macs": sections[gate].macs,
+        }
+        for action, gates in (("removed", closed), ("kept", opened))
+        for gate in gates
+    ]
+
+
+def describe(entry) -> str:
+    """One line of the console for one removed section."""
+    return (
+        f"removed `{entry['section']}`: it took {entry['benefit']:.4f} of the "
+        f"{entry['price']:.4f} nats per example it costs, theta {entry['theta']:.2f}; "
+        f"saves {entry['parameters']:,} parameters, {entry['macs']:,} MACs"
+    )

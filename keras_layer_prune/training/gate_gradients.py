@@ -1,0 +1,74 @@
+"""Estimates of what each gate changes in the loss, from a second forward pass.
+
+The first-order estimate needs none of this: it is what the tape returns.
+"""
+
+import tensorflow as tf
+
+from keras_layer_prune.layers._draws import Draws
+from keras_layer_prune.variational.estimators import (
+    antithetic_difference,
+    flip_difference,
+)
+
+def flip(evaluate, gates, loss, draws, seed):
+    """Estimates from one gate flipped at random, the others held.
+
+    Args:
+        evaluate: Function from a `Draws` to the loss with these draws.
+        gates: List of gates.
+        loss: Scalar tensor, the loss with `draws`.
+        draws: `Draws` of the first evaluation.
+        seed: `keras.random.SeedGenerator`.
+
+    Returns:
+        Tensor of shape `(gates,)`, in the units of the loss.
+    """
+    count = len(gates)
+    chosen = tf.random.stateless_uniform(
+        [], tf.cast(seed.next(), tf.int32), 0, count, dtype=tf.int32
+    )
+    was_flipped = tf.one_hot(chosen, count)
+    sample = _stack(draws.samples, gates)
+    flipped = sample + was_flipped * (1.0 - 2.0 * sample)
+    flipped_loss = evaluate(Draws(_unstack(flipped, gates)))
+    return flip_difference(loss, flipped_loss, sample, was_flipped, count)
+
+
+def antithetic(evaluate, gates, loss, draws, seed):
+    """Estimates from a second evaluation with the uniforms mirrored.
+
+    Takes and returns what `flip` does.
+    """
+    del seed
+    theta = tf.stack([gate.probability.value for gate in gates])
+    sample = _stack(draws.samples, gates)
+    mirrored = tf.cast(1.0 - _stack(draws.uniforms, gates) < theta, tf.float32)
+    mirrored_loss = evaluate(Draws(_unstack(mirrored, gates)))
+    return antithetic_difference(loss, mirrored_loss, sample, mirrored, theta)
+
+
+PAIRED_ESTIMATORS = {"flip": flip, "antithetic": antithetic}
+GATE_GRADIENTS = ("first_order", *PAIRED_ESTIMATORS)
+
+
+def check_draws(gate_gradient, gates):
+    """Raise if an estimator needs one draw per minibatch and a gate does otherwise."""
+    if gate_gradient == "first_order":
+        return
+    by_row = [gate.name for gate in gates if gate.draws != "batch"]
+    if by_row:
+        raise ValueError(
+            f'`gate_gradient="{gate_gradient}"` compares whole minibatches, so every '
+            f'gate must draw once per minibatch. These draw per example: {by_row}. Use '
+            '`BernoulliGate(draws="batch")`, or `gate_gradient="first_order"`.'
+        )
+
+
+def _stack(values, gates):
+    return tf.stack([tf.reshape(values[gate], []) for gate in gates])
+
+
+def _unstack(vector, gates):
+    values = tf.unstack(vector)
+    return {gate: value[tf.newaxis] for gate, value in zip(gates, values, strict=True)}

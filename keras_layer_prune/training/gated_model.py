@@ -1,0 +1,349 @@
+"""The model that trains weights and gates together: `GatedModel`."""
+
+import collections
+import functools
+import inspect
+
+import keras
+import tensorflow as tf
+
+from keras_layer_prune.graph.gates import (
+    check_gated_network,
+    find_gates,
+    section_weights,
+)
+from keras_layer_prune.graph.rebuild import strip_gates
+from keras_layer_prune.layers._draws import Draws
+from keras_layer_prune.training.checks import checked_new_path, checked_step_size
+from keras_layer_prune.training.decisions import decision_entries
+from keras_layer_prune.training.gate_clock import GateClock
+from keras_layer_prune.training.gate_gradients import (
+    GATE_GRADIENTS,
+    PAIRED_ESTIMATORS,
+    check_draws,
+)
+from keras_layer_prune.training.gate_update import all_finite, move_gates
+from keras_layer_prune.training.replicas import replicas, sum_over_replicas
+from keras_layer_prune.training.shrink import shrink
+from keras_layer_prune.training.train_size import checked_train_size, infer_train_size
+from keras_layer_prune.variational._checks import one_of
+from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
+    GaussianScaleMixturePrior,
+)
+
+# What a section has to take off the training loss, in nats per example, where its
+# gate has no prior of its own.
+DEFAULT_PRICE = 0.01
+
+
+@keras.saving.register_keras_serializable("keras_layer_prune")
+class GatedModel(keras.Model):
+    """Trains a network with gates: its weights, and which sections it keeps.
+
+    The optimizer steps the weights; each gate's probability takes a projected
+    gradient step of its own and ends at exactly 0 or 1. With `PruneSections` among
+    the callbacks, closed sections leave the network during `fit`.
+
+    Source: arXiv 2406.04549.
+
+    Args:
+        network: Functional or built sequential model with a `BernoulliGate` on the
+            branch of each section that may go.
+
+    Attributes:
+        network: The current network; smaller after each pruning.
+        pruning_log: List of dictionaries, one for each section that was decided:
+            `step`, `epoch`, `section`, `action` (`"removed"` or `"kept"`), `theta`,
+            `benefit` and `price` (nats per example), `parameters`, `macs`.
+
+    Raises:
+        TypeError: If `network` is not a Keras model.
+        ValueError: If it has no gates, is not functional, calls a gate twice, or a
+            gate could cut an output off from the inputs.
+
+    Example:
+
+    >>> model = keras_layer_prune.GatedModel(network)
+    >>> model.compile("adam", "sparse_categorical_crossentropy")
+    >>> model.fit(x, y, epochs=20, callbacks=[keras_layer_prune.PruneSections()])
+    >>> model.export("served")
+    """
+
+    def __init__(self, network, pruning_log=(), **kwargs):
+        # A network whose gates are all decided has none left, and can still train.
+        if not pruning_log:
+            check_gated_network(network)
+        super().__init__(**kwargs)
+        self.network = network
+        self.clock = GateClock(name="gate_clock")
+        # Not a plain list, which Keras would track as state of the model.
+        self.pruning_log = collections.UserList(dict(entry) for entry in pruning_log)
+        self.train_size = None
+        self._data_loss = keras.metrics.Mean(name="data_loss")
+        self.estimator_seed = keras.random.SeedGenerator(0)
+        self.built = True
+
+    @property
+    def gates(self) -> list:
+        """Gates of the current network, those that are still to be decided."""
+        return find_gates(self.network)
+
+    @property
+    def output_names(self):
+        """Names of the network's outputs, by which losses can be given."""
+        return self.network.output_names
+
+    def build(self, input_shape=None):
+        """Do nothing: the network is built already."""
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Call the network; while training, its gates draw."""
+        return self.network(inputs, training=training)
+
+    def summary(self, *args, **kwargs):
+        """Print the summary of the current network."""
+        return self.network.summary(*args, **kwargs)
+
+    def compile(
+        self,
+        *args,
+        train_size: int | None = None,
+        gate_step_size=None,
+        gate_gradient: str = "first_order",
+        weight_prior: GaussianScaleMixturePrior | None = None,
+        **kwargs,
+    ):
+        """Configure the training.
+
+        Args:
+            *args: Arguments of `keras.Model.compile`.
+            train_size: Int, number of training examples. None: inferred by `fit`.
+            gate_step_size: Step size of the gates, probability per nat per example: a
+                float, or a `keras.optimizers.schedules.LearningRateSchedule` of the
+                training step. None: `PruneSections` chooses it from the length of the
+                training.
+            gate_gradient: `"first_order"`, or `"flip"` or `"antithetic"`, which are
+                unbiased and cost one more forward pass.
+            weight_prior: `GaussianScaleMixturePrior` on the weights of gated
+                sections. None: one of precision 1.
+            **kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            TypeError: If an argument is not of its type.
+            ValueError: If `train_size` or `gate_step_size` is not above 0, or
+                `gate_gradient` is not known or needs gates that draw per minibatch.
+        """
+        one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
+        check_draws(gate_gradient, self.gates)
+        self.gate_gradient = gate_gradient
+        self.given_train_size = checked_train_size(train_size)
+        self.gate_step_size = checked_step_size(gate_step_size)
+        self.weight_prior = weight_prior or GaussianScaleMixturePrior(1.0)
+        super().compile(*args, **kwargs)
+
+    def get_compile_config(self):
+        """Arguments of `compile`, with which a loaded model is compiled again."""
+        serialize = keras.saving.serialize_keras_object
+        own = {
+            "train_size": self.given_train_size,
+            "gate_step_size": serialize(self.gate_step_size),
+            "gate_gradient": self.gate_gradient,
+            "weight_prior": serialize(self.weight_prior),
+        }
+        return {**super().get_compile_config(), **own}
+
+    def compile_from_config(self, config):
+        """Compile with what `get_compile_config` returned."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        """Train weights and gates; the arguments are those of `keras.Model.fit`."""
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs)
+        if self.compiled:
+            self._set_train_size(given.arguments)
+        return super().fit(*args, **kwargs)
+
+    def _set_train_size(self, given):
+        size = self.given_train_size or infer_train_size(
+            given.get("x"),
+            given.get("batch_size"),
+            0.0 if given.get("validation_data") else given.get("validation_split", 0.0),
+        )
+        if size != self.train_size:
+            # It is a constant of the compiled step.
+            self.train_function = None
+        self.train_size = size
+
+    def price(self, gate) -> float:
+        """What a section has to take off the training loss, in nats per example."""
+        if gate.prior is None:
+            return DEFAULT_PRICE
+        return gate.prior.log_gamma / self.train_size
+
+    def prior_cost(self):
+        """Cost of the gates and of the weights that they hold.
+
+        Returns:
+            float32 scalar tensor, in nats per example.
+        """
+        cost = tf.zeros([])
+        for gate in self.gates:
+            cost += self.price(gate) * gate.probability.value
+        for weight in section_weights(self.network):
+            cost += self.weight_prior.cost(weight.value) / self.train_size
+        return cost
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss of the data plus what layers add; the former is tracked alone."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        # What layers add belongs to sections in part, and jumps when one leaves.
+        added = sum(tf.reduce_sum(tf.cast(term, loss.dtype)) for term in self.losses)
+        self._data_loss.update_state((loss - added) * replicas())
+        return loss
+
+    def train_step(self, data):
+        """One step of the weights by the optimizer, one projected step of the gates.
+
+        Args:
+            data: What the data set yields: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            Dictionary of the metrics, with `expected_sections`, the sum of the gates'
+            probabilities, and `sections`, how many the network still has.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        gates = [gate for gate in self.gates if gate.trainable]
+        thetas = [gate.probability.value for gate in gates]
+        weights = self.trainable_variables
+        draws = Draws()
+
+        with tf.GradientTape() as tape:
+            tape.watch(thetas)
+            with draws.active():
+                outputs = self(x, training=True)
+            data_cost = self.compute_loss(x, y, outputs, sample_weight)
+            cost = data_cost + self.prior_cost() / replicas()
+            scaled_cost = self.optimizer.scale_loss(cost)
+        weight_gradients, gate_gradients = tape.gradient(
+            scaled_cost, ([w.value for w in weights], thetas)
+        )
+        self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
+
+        if self.gate_gradient == "first_order":
+            scale = self.optimizer.scale_loss(tf.ones([]))
+            gate_gradients = [gradient / scale for gradient in gate_gradients]
+        else:
+            gate_gradients = self._gradients_from_pairs(data, gates, data_cost, draws)
+        self._move(gates, gate_gradients, cost)
+        return self._step_logs(x, y, outputs, sample_weight, cost)
+
+    def _gradients_from_pairs(self, data, gates, data_cost, draws):
+        """Unbiased gradients of the gates, from a second forward pass."""
+        if not gates:
+            return []
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def evaluate(other_draws):
+            with other_draws.active():
+                outputs = self(x, training=True)
+            return super(GatedModel, self).compute_loss(x, y, outputs, sample_weight)
+
+        estimate = PAIRED_ESTIMATORS[self.gate_gradient]
+        differences = estimate(evaluate, gates, data_cost, draws, self.estimator_seed)
+        prices = [self.price(gate) / replicas() for gate in gates]
+        return tf.unstack(differences + tf.stack(prices))
+
+    def _move(self, gates, gradients, cost):
+        now = self.clock.tick()
+        if not gates:
+            return
+        gradients = [sum_over_replicas(gradient) for gradient in gradients]
+        is_usable = all_finite([cost, *gradients])
+        self.clock.count_skipped(is_usable)
+        prices = [self.price(gate) for gate in gates]
+        step_size = self._step_size(now, prices)
+        move_gates(gates, gradients, prices, step_size, is_usable)
+
+    def _step_size(self, now, prices):
+        """Probability per nat per example, at the training step `now`."""
+        if self.gate_step_size is None:
+            mean_price = sum(abs(price) for price in prices) / len(prices)
+            return self.clock.reach(now) / (mean_price or DEFAULT_PRICE)
+        if callable(self.gate_step_size):
+            return tf.cast(self.gate_step_size(now), tf.float32)
+        return tf.constant(self.gate_step_size)
+
+    def _step_logs(self, x, y, outputs, sample_weight, cost):
+        loss = next(metric for metric in self.metrics if metric.name == "loss")
+        loss.update_state(cost * replicas())
+        logs = self.compute_metrics(x, y, outputs, sample_weight)
+        thetas = [gate.probability.value for gate in self.gates]
+        logs["expected_sections"] = tf.add_n([*thetas, tf.constant(float(self._kept))])
+        logs["sections"] = tf.constant(float(self._kept + len(thetas)))
+        return logs
+
+    @property
+    def _kept(self) -> int:
+        """Sections whose gates are gone because they stay for good."""
+        return sum(entry["action"] == "kept" for entry in self.pruning_log)
+
+    def decide(self, closed=(), opened=(), epoch: int | None = None) -> list[dict]:
+        """Make the network smaller, now: sections of closed gates leave it.
+
+        `PruneSections` calls this; inside or outside of `fit`, training goes on where
+        it was. Every slot of the optimizer is carried over.
+
+        Args:
+            closed: Gates whose sections are removed.
+            opened: Gates that are removed and leave their sections.
+            epoch: Int, noted in `pruning_log`.
+
+        Returns:
+            List of the new entries of `pruning_log`.
+
+        Raises:
+            ValueError: If the network or the optimizer cannot be carried over; then
+                nothing has changed.
+        """
+        closed, opened = list(closed), list(opened)
+        entries = decision_entries(self, closed, opened, epoch)
+        shrink(self, closed, opened)
+        self.pruning_log.extend(entries)
+        return entries
+
+    def export(self, filepath, *args, **kwargs):
+        """Export the network without its gates; see `keras.Model.export`.
+
+        Args:
+            filepath: Path that does not exist yet.
+            *args: Further arguments of `keras.Model.export`.
+            **kwargs: Further arguments of `keras.Model.export`.
+
+        Raises:
+            FileExistsError: If `filepath` exists.
+            ValueError: If gates are between 0 and 1.
+        """
+        strip_gates(self.network).export(checked_new_path(filepath), *args, **kwargs)
+
+    def get_config(self):
+        """Config with the current network and the pruning log."""
+        return {
+            "name": self.name,
+            "network": keras.saving.serialize_keras_object(self.network),
+            "pruning_log": [dict(entry) for entry in self.pruning_log],
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A model from its config."""
+        config = dict(config)
+        network = keras.saving.deserialize_keras_object(
+            config.pop("network"), custom_objects=custom_objects
+        )
+        return cls(network, **config)

@@ -1,0 +1,171 @@
+"""The callback that takes closed sections out of the network: `PruneSections`."""
+
+import math
+import sys
+import warnings
+
+import keras
+
+from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.training.decisions import describe
+from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.variational._checks import fraction
+from keras_layer_prune.variational.attraction import closed_state_attracts
+
+
+@keras.saving.register_keras_serializable("keras_layer_prune")
+class PruneSections(keras.callbacks.Callback):
+    """Removes sections during `fit`, and decides all gates well before its end.
+
+    Gates hold during the first `hold` of the training, then move, and are decided at
+    `settle_by`: those still between 0 and 1 are rounded. From there on the network
+    that is left trains without noise. Closed sections leave at the end of each epoch.
+
+    Source: arXiv 2406.04549; the schedule is this package's.
+
+    Args:
+        settle_by: Float in `(0, 1]`, the fraction of the training after which every
+            gate is decided.
+        hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
+        every: Int, also remove closed sections every so many steps. None: at the ends
+            of epochs only. Each removal makes Keras trace the step again.
+        verbose: 0 for silence, 1 for one line per section.
+
+    Raises:
+        TypeError: If the model that is trained is not a `GatedModel`.
+        ValueError: If an argument is outside of its range.
+
+    Example:
+
+    >>> prune = keras_layer_prune.PruneSections()
+    >>> model.fit(x, y, epochs=20, callbacks=[prune])
+    """
+
+    def __init__(
+        self,
+        settle_by: float = 0.5,
+        hold: float = 0.1,
+        every: int | None = None,
+        verbose: int = 1,
+    ):
+        super().__init__()
+        self.settle_by = fraction("settle_by", settle_by)
+        self.hold = fraction("hold", hold)
+        self.every = every
+        self.verbose = verbose
+        if not self.hold < self.settle_by:
+            raise ValueError(
+                "`hold` must be smaller than `settle_by`: gates have to move between "
+                f"the two. Received: hold={hold}, settle_by={settle_by}"
+            )
+        if every is not None and (not isinstance(every, int) or every < 1):
+            raise ValueError(
+                "`every` must be a number of steps of at least 1, or None for the ends "
+                f"of epochs. Received: every={every!r}"
+            )
+
+    def on_train_begin(self, logs=None):
+        """Check the model and start the gates' clock."""
+        if not isinstance(self.model, GatedModel):
+            raise TypeError(
+                "`PruneSections` needs a `GatedModel`, whose gates it reads. Received a "
+                f"{type(self.model).__name__} named `{self.model.name}`. Write "
+                "`model = keras_layer_prune.GatedModel(network)`, compile and fit that."
+            )
+        self._epoch = None
+        self._batches = 0
+        self._step = 0
+        self._last_step = None
+        self._skipped = 0
+        # Until the length of an epoch is known, the gates hold.
+        self.model.clock.hold()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set the clock, as soon as the length of an epoch is known."""
+        steps = self.params.get("steps") or self._batches
+        if self._last_step is None and steps:
+            self._set_clock(epoch, steps)
+        self._epoch = epoch
+        self._batches = 0
+
+    def _set_clock(self, epoch, steps):
+        total = steps * self.params["epochs"]
+        self._step = epoch * steps
+        self._last_step = math.ceil(self.settle_by * total)
+        self.model.clock.start(epoch * steps, round(self.hold * total), self._last_step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Decide all gates when their time is up; prune where `every` asks for it."""
+        new = batch + 1 - self._batches
+        is_due = self.every and self._step % self.every + new >= self.every
+        self._batches += new
+        self._step += new
+        if self._last_step is None:
+            return
+        if self._time_is_up():
+            self._settle()
+        elif is_due:
+            self._prune()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prune, and report batches that no gate could learn from."""
+        self._prune()
+        self._report_skipped()
+
+    def _time_is_up(self) -> bool:
+        # The host counts too: reading the clock would wait for the device.
+        return self._step >= self._last_step and bool(self._learning_gates())
+
+    def _learning_gates(self) -> list:
+        return [gate for gate in self.model.gates if gate.trainable]
+
+    def _prune(self):
+        """Remove sections whose gates are closed and will stay closed."""
+        closed = [gate for gate in self.model.gates if self._is_gone(gate)]
+        if closed:
+            self._report(self.model.decide(closed=closed, epoch=self._epoch))
+
+    def _is_gone(self, gate) -> bool:
+        benefit = float(gate.benefit.numpy())
+        return closed_state_attracts(theta_of(gate), benefit, self.model.price(gate))
+
+    def _settle(self):
+        """Round what is still undecided; take all gates out of the network."""
+        gates = self._learning_gates()
+        closed = [gate for gate in gates if theta_of(gate) < 0.5]
+        opened = [gate for gate in gates if theta_of(gate) >= 0.5]
+        entries = self.model.decide(closed, opened, epoch=self._epoch)
+        self._report(entries)
+        kept = [entry["section"] for entry in entries if entry["action"] == "kept"]
+        self._say(f"all gates decided; {len(kept)} sections stay: {', '.join(kept)}")
+
+    def _report(self, entries):
+        for entry in entries:
+            if entry["action"] == "removed":
+                self._say(describe(entry))
+
+    def _say(self, text):
+        if self.verbose:
+            # On a line of its own, after Keras's progress bar.
+            sys.stdout.write(f"\nStep {self._step}: {text}")
+            sys.stdout.flush()
+
+    def _report_skipped(self):
+        skipped = int(self.model.clock.skipped.numpy())
+        if skipped > self._skipped:
+            warnings.warn(
+                f"{skipped - self._skipped} batches of epoch {self._epoch + 1} had a "
+                "loss or gradient that is NaN or infinite; no gate was moved by them. "
+                "Lower the learning rate, or look for such values in the data.",
+                stacklevel=2,
+            )
+        self._skipped = skipped
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {
+            "settle_by": self.settle_by,
+            "hold": self.hold,
+            "every": self.every,
+            "verbose": self.verbose,
+        }

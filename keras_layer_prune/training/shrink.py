@@ -1,0 +1,59 @@
+"""A model under training gets a smaller network, and goes on."""
+
+from typing import NamedTuple
+
+import keras
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.training.optimizer_state import carry_over
+
+
+class _Replacement(NamedTuple):
+    network: keras.Model
+    optimizer: keras.optimizers.Optimizer
+
+
+def shrink(model, closed, opened):
+    """Replace a model's network by one without the decided gates.
+
+    Closed sections leave with their weights and the optimizer's slots for them;
+    whatever stays goes on where it was. Nothing is changed unless everything can be.
+
+    Args:
+        model: `GatedModel`.
+        closed: Gates whose sections go.
+        opened: Gates that go and leave their sections.
+    """
+    replacement = _make_replacement(model, closed, opened)
+    private.replace_layer(model, "network", replacement.network)
+    private.replace_optimizer(model, replacement.optimizer)
+    # `fit` looks the training function up at every step, the others on every call.
+    is_training = model.train_function is not None
+    model.test_function = None
+    model.predict_function = None
+    model.train_function = None
+    if is_training:
+        model.make_train_function()
+
+
+def _make_replacement(model, closed, opened) -> _Replacement:
+    retrace = Retrace(closed, opened)
+    network = retrace.rebuild(model.network)
+    return _Replacement(network, _shrunk_optimizer(model, network, retrace.copies))
+
+
+def _shrunk_optimizer(model, network, copies):
+    optimizer = model.optimizer
+    if optimizer is None or not optimizer.built:
+        return optimizer
+    old_variables = model.trainable_variables
+    position = {id(v): i for i, v in enumerate(old_variables)}
+    origin = {
+        id(new): position.get(id(old))
+        for old_layer, new_layer in copies
+        for old, new in zip(old_layer.variables, new_layer.variables, strict=True)
+    }
+    new_variables = network.trainable_variables
+    kept = [origin[id(v)] for v in new_variables]
+    return carry_over(optimizer, old_variables, new_variables, kept)

@@ -1,0 +1,70 @@
+"""Estimators of what opening a gate changes in the expected loss.
+
+With independent gates `xi_l ~ Bernoulli(theta_l)` and a loss `C(xi)`, the gradient
+of `E[C]` with respect to `theta_l` is `D_l = E[C | xi_l = 1] - E[C | xi_l = 0]`.
+Every function here estimates `D_l`, in nats per example if the loss is.
+"""
+
+import tensorflow as tf
+
+
+def straight_through(sample, theta):
+    """The sample, with the gradient of `theta`.
+
+    The chain rule then gives `dC/dxi` at the sampled `xi` as the estimate of `D`:
+    one backward pass for all gates. It equals `D` where the loss is linear along
+    `xi`, and is otherwise biased by the curvature: for a loss that is quadratic in
+    `xi` with its minimum at 1, the estimate is `2 * (1 - theta) * D`.
+
+    Args:
+        sample: Tensor of zeros and ones.
+        theta: Scalar tensor in `[0, 1]`.
+
+    Returns:
+        Tensor shaped like `sample`.
+    """
+    return theta + tf.stop_gradient(sample - theta)
+
+
+def flip_difference(loss, flipped_loss, sample, was_flipped, number_of_gates):
+    """Unbiased estimate of every `D_l` from one gate flipped at random.
+
+    Args:
+        loss: Scalar, `C(xi)`.
+        flipped_loss: Scalar, `C` with the chosen gate flipped and the others held.
+        sample: Tensor of shape `(gates,)`, the zeros and ones of `xi`.
+        was_flipped: Tensor of shape `(gates,)`, 1 at the chosen gate and 0
+            elsewhere. The choice is uniform over the gates.
+        number_of_gates: Int, the importance weight of that choice.
+
+    Returns:
+        Tensor of shape `(gates,)`, zero but at the chosen gate.
+    """
+    open_less_closed = (2.0 * sample - 1.0) * (loss - flipped_loss)
+    return number_of_gates * was_flipped * open_less_closed
+
+
+def antithetic_difference(loss, antithetic_loss, sample, antithetic_sample, theta):
+    """Unbiased estimate of every `D_l` from an antithetic pair of samples.
+
+    The DisARM estimator (Dong, Mnih and Tucker, arXiv 2006.10680), for the
+    probability instead of the logit. `sample = (u < theta)` and
+    `antithetic_sample = (1 - u < theta)` for one uniform `u` per gate; the pair says
+    something of a gate only where its two values differ.
+
+    Args:
+        loss: Scalar, `C(sample)`.
+        antithetic_loss: Scalar, `C(antithetic_sample)`.
+        sample: Tensor of shape `(gates,)`, zeros and ones.
+        antithetic_sample: Tensor of shape `(gates,)`, zeros and ones.
+        theta: Tensor of shape `(gates,)`, in `[0, 1]`.
+
+    Returns:
+        Tensor of shape `(gates,)`. Zero at gates that are exactly 0 or 1, where the
+        pair never differs.
+    """
+    # P(values differ) = 2 * min(theta, 1 - theta); half of the time each way round.
+    chance_of_difference = 2.0 * tf.minimum(theta, 1.0 - theta)
+    return tf.math.divide_no_nan(
+        (sample - antithetic_sample) * (loss - antithetic_loss), chance_of_difference
+    )
