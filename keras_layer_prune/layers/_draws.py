@@ -17,9 +17,11 @@ class Draws:
     Args:
         replacements: Dictionary from gate to the sample that it has to take, zeros
             and ones shaped like its own draw.
+        balanced: Whether theta's gradient weighs open and closed samples equally.
     """
 
-    def __init__(self, replacements: dict | None = None):
+    def __init__(self, replacements: dict | None = None, balanced: bool = True):
+        self.balanced = balanced
         self._replacements = dict(replacements or {})
         self.uniforms: dict = {}
         self.samples: dict = {}

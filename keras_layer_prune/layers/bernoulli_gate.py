@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_layer_prune.layers._draws import active_draws
 from keras_layer_prune.variational._checks import fraction, one_of
-from keras_layer_prune.variational.estimators import straight_through
+from keras_layer_prune.variational.estimators import balancing_weight, straight_through
 from keras_layer_prune.variational.flattening_prior import FlatteningPrior
 
 DRAWS = ("row", "batch")
@@ -115,7 +115,9 @@ class BernoulliGate(keras.layers.Layer):
         draws = active_draws()
         if draws is not None:
             sample = draws.settle_sample(self, uniform, sample)
-        gate = tf.cast(straight_through(sample, theta), inputs.dtype)
+        is_balanced = draws is None or draws.balanced
+        weight = balancing_weight(sample, theta) if is_balanced else 1.0
+        gate = tf.cast(straight_through(sample, theta, weight), inputs.dtype)
         return tf.reshape(gate, (-1,) + (1,) * (inputs.shape.rank - 1))
 
     def compute_output_shape(self, input_shape):

@@ -1,6 +1,6 @@
 """Estimates of what each gate changes in the loss, from a second forward pass.
 
-The first-order estimate needs none of this: it is what the tape returns.
+First-order estimates need none of this: they are what the tape returns.
 """
 
 import tensorflow as tf
@@ -49,12 +49,13 @@ def antithetic(evaluate, gates, loss, draws, seed):
 
 
 PAIRED_ESTIMATORS = {"flip": flip, "antithetic": antithetic}
-GATE_GRADIENTS = ("first_order", *PAIRED_ESTIMATORS)
+# Both first-order estimates are what the tape returns for theta.
+GATE_GRADIENTS = ("first_order", "straight_through", *PAIRED_ESTIMATORS)
 
 
 def check_draws(gate_gradient, gates):
     """Raise if an estimator needs one draw per minibatch and a gate does otherwise."""
-    if gate_gradient == "first_order":
+    if gate_gradient not in PAIRED_ESTIMATORS:
         return
     by_row = [gate.name for gate in gates if gate.draws != "batch"]
     if by_row:

@@ -123,7 +123,9 @@ class GatedModel(keras.Model):
                 float, or a `keras.optimizers.schedules.LearningRateSchedule` of the
                 training step. None: `PruneSections` chooses it from the length of the
                 training.
-            gate_gradient: `"first_order"`, or `"flip"` or `"antithetic"`, which are
+            gate_gradient: `"first_order"` averages the slopes of the loss at closed
+                and at open gates, in the same backward pass; `"straight_through"` is
+                that without the balance, and biased; `"flip"` and `"antithetic"` are
                 unbiased and cost one more forward pass.
             weight_prior: `GaussianScaleMixturePrior` on the weights of gated
                 sections. None: one of precision 1.
@@ -221,7 +223,7 @@ class GatedModel(keras.Model):
         gates = [gate for gate in self.gates if gate.trainable]
         thetas = [gate.probability.value for gate in gates]
         weights = self.trainable_variables
-        draws = Draws()
+        draws = Draws(balanced=self.gate_gradient != "straight_through")
 
         with tf.GradientTape() as tape:
             tape.watch(thetas)
@@ -235,11 +237,11 @@ class GatedModel(keras.Model):
         )
         self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
 
-        if self.gate_gradient == "first_order":
+        if self.gate_gradient in PAIRED_ESTIMATORS:
+            gate_gradients = self._gradients_from_pairs(data, gates, data_cost, draws)
+        else:
             scale = self.optimizer.scale_loss(tf.ones([]))
             gate_gradients = [gradient / scale for gradient in gate_gradients]
-        else:
-            gate_gradients = self._gradients_from_pairs(data, gates, data_cost, draws)
         self._move(gates, gate_gradients, cost)
         return self._step_logs(x, y, outputs, sample_weight, cost)
 

@@ -8,13 +8,31 @@ Every function here estimates `D_l`, in nats per example if the loss is.
 import tensorflow as tf
 
 
-def straight_through(sample, theta):
-    """The sample, with the gradient of `theta`.
+def straight_through(sample, theta, weight=1.0):
+    """The sample, with a gradient for `theta`.
 
-    The chain rule then gives `dC/dxi` at the sampled `xi` as the estimate of `D`:
-    one backward pass for all gates. It equals `D` where the loss is linear along
-    `xi`, and is otherwise biased by the curvature: for a loss that is quadratic in
-    `xi` with its minimum at 1, the estimate is `2 * (1 - theta) * D`.
+    The chain rule then gives `weight * dC/dxi` at the sampled `xi` as the estimate of
+    `D`: one backward pass for all gates. With `weight=1` it is biased by the curvature
+    of the loss along `xi`: where that is quadratic with its minimum at 1, the estimate
+    is `2 * (1 - theta) * D`, and gates come to rest between 0 and 1.
+
+    Args:
+        sample: Tensor of zeros and ones.
+        theta: Scalar tensor in `[0, 1]`.
+        weight: Scalar, or tensor shaped like `sample`.
+
+    Returns:
+        Tensor shaped like `sample`.
+    """
+    return tf.stop_gradient(sample) + weight * (theta - tf.stop_gradient(theta))
+
+
+def balancing_weight(sample, theta):
+    """Weights that make open and closed samples count the same.
+
+    `1 / (2 * P(sample))`. With them, `straight_through` averages the slopes of the loss
+    at `xi = 0` and `xi = 1`: the trapezoid rule for `D = C(1) - C(0)`, exact where the
+    loss is quadratic along `xi`.
 
     Args:
         sample: Tensor of zeros and ones.
@@ -23,7 +41,8 @@ def straight_through(sample, theta):
     Returns:
         Tensor shaped like `sample`.
     """
-    return theta + tf.stop_gradient(sample - theta)
+    chance = tf.where(sample > 0.5, theta, 1.0 - theta)
+    return tf.stop_gradient(tf.math.divide_no_nan(0.5, chance))
 
 
 def flip_difference(loss, flipped_loss, sample, was_flipped, number_of_gates):
