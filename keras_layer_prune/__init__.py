@@ -15,6 +15,9 @@ from keras_layer_prune.graph.rebuild import strip_gates as strip_gates
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate as BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer as GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual as GatedResidual
+from keras_layer_prune.report.latency import paired_latencies as paired_latencies
+from keras_layer_prune.report.plots import plot_gates as plot_gates
+from keras_layer_prune.report.summarize import summarize as summarize
 from keras_layer_prune.training.gated_model import GatedModel as GatedModel
 from keras_layer_prune.training.prune_sections import PruneSections as PruneSections
 from keras_layer_prune.variational.flattening_prior import (

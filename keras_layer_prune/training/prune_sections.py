@@ -12,6 +12,9 @@ from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.variational._checks import fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
+# How often in an epoch the gates' probabilities are noted for plots.
+_NOTES_PER_EPOCH = 8
+
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
 class PruneSections(keras.callbacks.Callback):
@@ -30,6 +33,10 @@ class PruneSections(keras.callbacks.Callback):
         every: Int, also remove closed sections every so many steps. None: at the ends
             of epochs only. Each removal makes Keras trace the step again.
         verbose: 0 for silence, 1 for one line per section.
+
+    Attributes:
+        trajectories: Dictionary from gate name to a list of pairs (epoch, theta), for
+            `plot_gates`.
 
     Raises:
         TypeError: If the model that is trained is not a `GatedModel`.
@@ -53,6 +60,7 @@ class PruneSections(keras.callbacks.Callback):
         self.hold = fraction("hold", hold)
         self.every = every
         self.verbose = verbose
+        self.trajectories: dict[str, list] = {}
         if not self.hold < self.settle_by:
             raise ValueError(
                 "`hold` must be smaller than `settle_by`: gates have to move between "
@@ -64,66 +72,75 @@ class PruneSections(keras.callbacks.Callback):
                 f"of epochs. Received: every={every!r}"
             )
 
+    # The methods of Keras's callback interface, in the order in which they are called.
+
     def on_train_begin(self, logs=None):
-        """Check the model and start the gates' clock."""
+        """Check the model and stop the gates' clock."""
         if not isinstance(self.model, GatedModel):
             raise TypeError(
                 "`PruneSections` needs a `GatedModel`, whose gates it reads. Received a "
                 f"{type(self.model).__name__} named `{self.model.name}`. Write "
                 "`model = keras_layer_prune.GatedModel(network)`, compile and fit that."
             )
-        self._epoch = None
-        self._batches = 0
-        self._step = 0
+        self.trajectories = {gate.name: [] for gate in self.model.gates}
+        self._steps_per_epoch = self.params.get("steps")
         self._last_step = None
+        self._step = 0
         self._skipped = 0
         # Until the length of an epoch is known, the gates hold.
         self.model.clock.hold()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Set the clock, as soon as the length of an epoch is known."""
-        steps = self.params.get("steps") or self._batches
-        if self._last_step is None and steps:
-            self._set_clock(epoch, steps)
+        """Start the clock, as soon as the length of an epoch is known."""
+        if self._last_step is None and self._steps_per_epoch:
+            self._start_clock(epoch)
         self._epoch = epoch
         self._batches = 0
-
-    def _set_clock(self, epoch, steps):
-        total = steps * self.params["epochs"]
-        self._step = epoch * steps
-        self._last_step = math.ceil(self.settle_by * total)
-        self.model.clock.start(epoch * steps, round(self.hold * total), self._last_step)
+        self._removed = 0
+        self._note(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
         """Decide all gates when their time is up; prune where `every` asks for it."""
-        new = batch + 1 - self._batches
-        is_due = self.every and self._step % self.every + new >= self.every
-        self._batches += new
-        self._step += new
+        before = self._step
+        self._step += batch + 1 - self._batches
+        self._batches = batch + 1
         if self._last_step is None:
             return
-        if self._time_is_up():
+        if self._passed(before, self._steps_per_epoch // _NOTES_PER_EPOCH):
+            self._note(self._step / self._steps_per_epoch)
+        if self._step >= self._last_step:
             self._settle()
-        elif is_due:
+        elif self.every and self._passed(before, self.every):
             self._prune()
 
     def on_epoch_end(self, epoch, logs=None):
         """Prune, and report batches that no gate could learn from."""
+        self._steps_per_epoch = self._steps_per_epoch or self._batches
         self._prune()
         self._report_skipped()
+        if logs is not None:
+            logs["removed"] = self._removed
 
-    def _time_is_up(self) -> bool:
-        # The host counts too: reading the clock would wait for the device.
-        return self._step >= self._last_step and bool(self._learning_gates())
+    def on_train_end(self, logs=None):
+        """Note where the gates ended."""
+        self._note(self._epoch + 1)
 
-    def _learning_gates(self) -> list:
-        return [gate for gate in self.model.gates if gate.trainable]
+    def _start_clock(self, epoch):
+        total = self._steps_per_epoch * self.params["epochs"]
+        self._step = epoch * self._steps_per_epoch
+        self._last_step = math.ceil(self.settle_by * total)
+        self.model.clock.start(self._step, round(self.hold * total), self._last_step)
+
+    def _passed(self, before, interval) -> bool:
+        """Whether a multiple of `interval` lies between the last call and this one."""
+        interval = max(1, interval)
+        return self._step // interval > before // interval
 
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
         closed = [gate for gate in self.model.gates if self._is_gone(gate)]
         if closed:
-            self._report(self.model.decide(closed=closed, epoch=self._epoch))
+            self._decide(closed, [])
 
     def _is_gone(self, gate) -> bool:
         benefit = float(gate.benefit.numpy())
@@ -131,24 +148,33 @@ class PruneSections(keras.callbacks.Callback):
 
     def _settle(self):
         """Round what is still undecided; take all gates out of the network."""
-        gates = self._learning_gates()
+        gates = [gate for gate in self.model.gates if gate.trainable]
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
+        if gates:
+            self._decide(closed, opened)
+            kept = [gate.name for gate in opened]
+            self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
+
+    def _decide(self, closed, opened):
         entries = self.model.decide(closed, opened, epoch=self._epoch)
-        self._report(entries)
-        kept = [entry["section"] for entry in entries if entry["action"] == "kept"]
-        self._say(f"all gates decided; {len(kept)} sections stay: {', '.join(kept)}")
-
-    def _report(self, entries):
+        removed = [entry for entry in entries if entry["action"] == "removed"]
+        self._removed += len(removed)
         for entry in entries:
-            if entry["action"] == "removed":
-                self._say(describe(entry))
+            is_kept = float(entry["action"] == "kept")
+            point = (self._step / self._steps_per_epoch, is_kept)
+            self.trajectories[entry["section"]].append(point)
+        self._say([describe(entry) for entry in removed])
 
-    def _say(self, text):
-        if self.verbose:
-            # On a line of its own, after Keras's progress bar.
-            sys.stdout.write(f"\nStep {self._step}: {text}")
-            sys.stdout.flush()
+    def _note(self, epoch):
+        for gate in self.model.gates:
+            self.trajectories[gate.name].append((float(epoch), theta_of(gate)))
+
+    def _say(self, lines):
+        if self.verbose and lines:
+            # Below Keras's progress bar, which goes on in a new line.
+            text = "\n".join(f"Step {self._step}: {line}" for line in lines)
+            sys.stdout.write(f"\n{text}\n")
 
     def _report_skipped(self):
         skipped = int(self.model.clock.skipped.numpy())

@@ -1,0 +1,71 @@
+"""Measured inference time of a model."""
+
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+_WARM_UP_CALLS = 10
+
+
+def measure_latency(model, batch_size=1, calls=100) -> float:
+    """Median time of one inference call, compiled by TensorFlow as it is served.
+
+    Args:
+        model: Functional Keras model; unknown input sizes become 16.
+        batch_size: Int, examples per call.
+        calls: Int, how many calls are timed.
+
+    Returns:
+        Float, seconds per call.
+    """
+    return paired_latencies([model], batch_size, calls)[0]
+
+
+def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
+    """Median times of several models, called in turn.
+
+    A machine's speed drifts; models that take turns see the same drift, so that the
+    ratio of two results means something.
+
+    Args:
+        models: List of functional Keras models.
+        batch_size: Int, examples per call.
+        calls: Int, how many calls of each model are timed.
+
+    Returns:
+        List of floats, seconds per call.
+    """
+    runs = [_inference_call(model, batch_size) for model in models]
+    for run in runs * _WARM_UP_CALLS:
+        run()
+    times = [[_seconds(run) for run in runs] for _ in range(calls)]
+    return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def _inference_call(model, batch_size):
+    inputs = tree.map_structure(_example(batch_size), model.input)
+    function = tf.function(lambda x: model(x, training=False))
+
+    def run():
+        tree.map_structure(keras.ops.convert_to_numpy, function(inputs))
+
+    return run
+
+
+def _example(batch_size):
+    def make(tensor):
+        shape = [batch_size, *(16 if n is None else n for n in tensor.shape[1:])]
+        values = np.random.default_rng(0).uniform(size=shape)
+        return tf.constant(values.astype(tensor.dtype))
+
+    return make
+
+
+def _seconds(run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

@@ -1,0 +1,46 @@
+"""Plots of a training; they need matplotlib, which is an extra."""
+
+MATPLOTLIB_ADVICE = "Plots need matplotlib: `pip install keras_layer_prune[examples]`."
+
+
+def plot_gates(trajectories, path, settled_at=None):
+    """Draw the probability of every gate over the training into a PNG.
+
+    Args:
+        trajectories: Dictionary from gate name to a list of pairs (epoch, theta), as
+            in `PruneSections.trajectories`.
+        path: Where the picture is written.
+        settled_at: Float, the epoch at which all gates were decided, marked if given.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(MATPLOTLIB_ADVICE) from error
+
+    # A figure of its own, so that the user's pyplot state is left alone.
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, (name, points) in enumerate(trajectories.items()):
+        epochs, thetas = zip(*points, strict=True)
+        stays = thetas[-1] > 0.5
+        axes.plot(
+            epochs,
+            thetas,
+            color=f"C{index % 10}",
+            linestyle="-" if index < 10 else "--",
+            linewidth=1.8 if stays else 1.2,
+            label=f"{name} {'stays' if stays else 'removed'}",
+        )
+    if settled_at is not None:
+        axes.axvline(settled_at, color="black", linewidth=0.8, linestyle=":")
+        axes.annotate("all gates decided", (settled_at, 1.06), ha="center", fontsize=8)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("probability that the gate is open")
+    axes.set_ylim(-0.05, 1.15)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
+    figure.savefig(path, dpi=150)
