@@ -37,7 +37,8 @@ def residual_network(
     x = inputs = keras.Input(shape)
     x = keras.layers.Rescaling(1.0 / 255.0)(x)
     for stage in range(stages):
-        x = _entry(x, width * 2**stage, strides=1 if stage == 0 and shape[0] < 16 else 2)
+        keeps_size = stage == 0 and shape[0] < 16
+        x = _entry(x, width * 2**stage, strides=1 if keeps_size else 2)
         for _ in range(stage, sections, stages):
             branch = _section(x)
             if gated:

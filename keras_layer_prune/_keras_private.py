@@ -6,6 +6,7 @@ Checked against Keras 3.15. If a Keras release breaks something, it breaks here.
 from typing import NamedTuple
 
 import keras
+from keras import tree
 from keras.src.models.functional import Functional
 
 
@@ -17,6 +18,12 @@ class Call(NamedTuple):
     kwargs: dict
     inputs: list
     outputs: list
+
+    @property
+    def operands(self) -> list:
+        """The inputs less the mask, which Keras adds by itself."""
+        mask = [id(x) for x in tree.flatten(self.kwargs.get("mask"))]
+        return [x for x in self.inputs if id(x) not in mask]
 
 
 def is_functional(model) -> bool:
@@ -31,11 +38,14 @@ def is_functional(model) -> bool:
 def graph_of(model):
     """The functional graph of a functional or a built sequential model, or None.
 
-    A built `keras.Sequential` keeps its graph in `_functional`.
+    A built `keras.Sequential` keeps its graph in `_functional`. A subclass with a
+    `call` of its own may do anything else with its graph, so it has none.
     """
     if isinstance(model, keras.Sequential):
-        return model._functional
-    return model if is_functional(model) else None
+        is_plain = type(model).call is keras.Sequential.call
+        return model._functional if is_plain else None
+    is_plain = is_functional(model) and type(model).call is Functional.call
+    return model if is_plain else None
 
 
 def calls(functional) -> list[Call]:
@@ -46,7 +56,11 @@ def calls(functional) -> list[Call]:
     cannot leave a call out or return anything but tensors.
     """
     nodes_by_depth = functional._nodes_by_depth
-    nodes = [n for depth in sorted(nodes_by_depth, reverse=True) for n in nodes_by_depth[depth]]
+    nodes = [
+        n
+        for depth in sorted(nodes_by_depth, reverse=True)
+        for n in nodes_by_depth[depth]
+    ]
     return [
         Call(
             node.operation,
@@ -60,6 +74,24 @@ def calls(functional) -> list[Call]:
     ]
 
 
+def nested_arguments(call, functional) -> list:
+    """What a call of a nested model binds to the model's inputs, in their order.
+
+    Further arguments are left out, such as the mask that Keras adds by itself. An
+    optional input may be bound to None.
+    """
+    given = call.args[0] if call.args else call.kwargs["inputs"]
+    # Keras lets a dictionary stand for a list of inputs, by name.
+    if isinstance(given, dict) and not isinstance(functional._inputs_struct, dict):
+        return [given[x.name] for x in functional.inputs]
+    return tree.flatten(given)
+
+
+def mask_of(tensor):
+    """The mask that a symbolic tensor carries to the layers after it, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
 def producer(tensor):
     """The operation whose call made a symbolic tensor."""
     return tensor._keras_history.operation
@@ -70,6 +102,18 @@ def input_structure(functional):
     return functional._inputs_struct
 
 
+def new_input(tensor):
+    """A new input like an old one, an `InputLayer`'s attributes included."""
+    return keras.Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        sparse=tensor.sparse,
+        ragged=tensor.ragged,
+        optional=getattr(producer(tensor), "optional", False),
+        name=tensor.name,
+    )
+
+
 def output_structure(functional):
     """The outputs as the user nested them (`Model.outputs` is flat)."""
     return functional._outputs_struct
@@ -78,6 +122,24 @@ def output_structure(functional):
 def all_layers(layer) -> list:
     """A layer and everything inside it, at any depth."""
     return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+def copy_of_lambda(layer, name):
+    """A `keras.layers.Lambda` around the same function.
+
+    By its config it would be made from byte code, which Keras refuses by default and
+    which no longer sees the names around the function. The config changes the output
+    shape into a form of its own, and no public attribute keeps it.
+    """
+    return type(layer)(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=name,
+        trainable=layer.trainable,
+        dtype=layer.dtype_policy,
+    )
 
 
 def replace_layer(owner, name, layer):

@@ -35,11 +35,12 @@ def layers_at_work(model, closed=()) -> list[Use]:
     return [
         use
         for call in needed_calls(functional, statuses)
-        for use in _uses(call, closed)
+        for use in uses_of_call(call, closed)
     ]
 
 
-def _uses(call, closed) -> list[Use]:
+def uses_of_call(call, closed=()) -> list[Use]:
+    """Layers at work in one call of a graph, inside nested models too."""
     layer = call.operation
     if isinstance(layer, GatedResidual | GatedLayer):
         parts = _parts_at_work(layer, closed)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import tree
 
+from keras_layer_prune import _keras_private as private
+
 
 def max_difference(model_a, model_b, inputs=None) -> float:
     """Largest absolute difference between the outputs of two models.
@@ -28,7 +30,8 @@ def max_difference(model_a, model_b, inputs=None) -> float:
     True
     """
     if inputs is None:
-        inputs = tree.map_structure(_random_input(np.random.default_rng(0)), model_a.input)
+        generator = np.random.default_rng(0)
+        inputs = tree.map_structure(_random_input(generator), _input_structure(model_a))
     outputs_a = tree.flatten(model_a(inputs, training=False))
     outputs_b = tree.flatten(model_b(inputs, training=False))
     shapes_a = [tuple(x.shape) for x in outputs_a]
@@ -39,6 +42,12 @@ def max_difference(model_a, model_b, inputs=None) -> float:
             f"`{model_a.name}` returns {shapes_a}, `{model_b.name}` returns {shapes_b}."
         )
     return max(map(_largest_difference, outputs_a, outputs_b))
+
+
+def _input_structure(model):
+    graph = private.graph_of(model)
+    # A sequential model has no `input` of its own.
+    return model.input if graph is None else private.input_structure(graph)
 
 
 def _random_input(generator):

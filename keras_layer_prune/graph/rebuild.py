@@ -66,8 +66,8 @@ def check_decided(network):
     }
     if undecided:
         raise ValueError(
-            f"Network `{network.name}` has gates between 0 and 1: {undecided}. A served "
-            "network must be deterministic. Train for more epochs, or let "
+            f"Network `{network.name}` has gates between 0 and 1: {undecided}. A "
+            "served network must be deterministic. Train for more epochs, or let "
             "`PruneSections(settle_by=...)` decide the rest."
         )
 

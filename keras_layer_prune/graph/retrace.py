@@ -11,14 +11,16 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.cloning import clone_operation
+from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.status import (
     Status,
     needed_calls,
+    nested_statuses,
     output_statuses,
     tensor_statuses,
 )
-from keras_layer_prune.graph.zero import is_addition, is_rectifier
+from keras_layer_prune.graph.values import Values
+from keras_layer_prune.graph.zero import is_addition, is_rectifier, passes_on
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -30,101 +32,123 @@ class Retrace:
     Args:
         closed: `BernoulliGate` layers that become zero.
         opened: `BernoulliGate` layers that become the identity.
+        inserted: Dictionary from `edge(call, tensor)` to the layer to put between
+            the two.
 
     Attributes:
         copies: List of pairs (old layer, new layer), each variable of the one
             standing at the same place in the other.
     """
 
-    def __init__(self, closed=(), opened=()):
+    def __init__(self, closed=(), opened=(), inserted=None):
         self._closed = set(closed)
         self._opened = set(opened)
         self._gates = self._closed | self._opened
+        self._inserted = dict(inserted or {})
         self._clones: dict[int, object] = {}
+        self._nested: dict[tuple, keras.Model] = {}
+        self._names: set[str] = set()
         self.copies: list[tuple] = []
 
     def rebuild(self, model) -> keras.Model:
         """The rewritten model, with the weights of the old one."""
-        new_model = self._rebuild_graph(private.graph_of(model), model.name)
-        new_model.trainable = model.trainable
+        new_model = self._rebuild_graph(model)
         for old, new in self.copies:
             _copy_variables(old, new)
         return new_model
 
-    def _rebuild_graph(self, functional, name, inputs=None):
-        """Rebuild a functional model whose inputs have the given statuses."""
+    def _rebuild_graph(self, model, inputs=None, name=None):
+        """Rebuild a model whose inputs have the given statuses; all live if None."""
+        functional = private.graph_of(model)
+        self._names |= {call.operation.name for call in private.calls(functional)}
         statuses = tensor_statuses(functional, self._closed, inputs)
-        new_inputs = tree.map_structure(_new_input, private.input_structure(functional))
-        values = dict(
-            zip(map(id, functional.inputs), tree.flatten(new_inputs), strict=True)
+        new_inputs = tree.map_structure(
+            private.new_input, private.input_structure(functional)
         )
-        pass_on = _Values(values, statuses, source=functional.inputs[0])
+        values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
         for call in needed_calls(functional, statuses):
-            outputs = self._call_again(call, pass_on)
-            values.update(zip(map(id, call.outputs), outputs, strict=True))
+            values.update(call.outputs, self._call_again(call, values))
         new_outputs = tree.map_structure(
-            pass_on.tensor, self._kept_outputs(functional, statuses, inputs)
+            values.tensor, _kept_outputs(functional, statuses, inputs)
         )
-        return keras.Model(new_inputs, new_outputs, name=name)
+        new_model = keras.Model(new_inputs, new_outputs, name=name or model.name)
+        if not model.trainable:
+            # Only then: the setter acts on every layer inside.
+            new_model.trainable = False
+        return new_model
 
-    def _kept_outputs(self, functional, statuses, inputs):
-        structure = private.output_structure(functional)
-        is_nested = inputs is not None
-        if not is_nested:
-            return structure
-        # The caller drops what is zero by itself; it never asks for these outputs.
-        return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
-
-    def _call_again(self, call, pass_on) -> list:
+    def _call_again(self, call, values) -> list:
         """Outputs of a call on the new tensors, flat."""
         operation = call.operation
         if isinstance(operation, BernoulliGate) and operation in self._opened:
-            return [pass_on.tensor(call.inputs[0])]
-        if is_addition(operation) and pass_on.has_zero(call):
-            return [self._call_addition(call, pass_on)]
-        args, kwargs = tree.map_structure(pass_on.argument, (call.args, call.kwargs))
+            return [_cast(values.tensor(call.inputs[0]), call.outputs[0].dtype)]
+        if is_addition(operation) and values.has_zero(call):
+            return [self._call_addition(call, values)]
+        args, kwargs = self._arguments(call, values)
         if isinstance(operation, GatedResidual | GatedLayer):
-            return tree.flatten(self._call_gated(operation, args, kwargs))
-        inner = private.graph_of(operation)
-        if inner is not None and self._is_touched(operation):
-            return self._call_nested(call, inner, pass_on, args, kwargs)
-        if is_rectifier(operation) and is_rectifier(private.producer(args[0])):
+            output = self._call_gated(operation, *_by_position(args, kwargs))
+            return [_cast(output, call.outputs[0].dtype)]
+        if private.graph_of(operation) is not None:
+            return self._call_nested(call, values, args, kwargs)
+        if is_rectifier(operation) and args and _is_rectified(args[0]):
             return [args[0]]
-        return tree.flatten(self._clone(operation)(*args, **kwargs))
+        return tree.flatten(self._call_clone(operation, args, kwargs))
 
-    def _call_addition(self, call, pass_on):
+    def _arguments(self, call, values):
+        """Positional and keyword arguments of a call, in new tensors."""
+
+        def renew(value):
+            if not isinstance(value, keras.KerasTensor):
+                return value
+            layer = self._inserted.get(edge(call, value))
+            new = values.tensor(value)
+            return new if layer is None else layer(new)
+
+        return tree.map_structure(renew, (call.args, call.kwargs))
+
+    def _call_clone(self, operation, args, kwargs):
+        clone = self._clone(operation)
+        with without_initial_values(clone):
+            return clone(*args, **kwargs)
+
+    def _call_addition(self, call, values):
         """An addition of what is left; exactly like the old one in shape and dtype."""
-        kept = [x for x in call.inputs if not pass_on.is_zero(x)]
+        kept = [x for x in call.inputs if not values.is_zero(x)]
         # Operands can broadcast: a zero may still decide the shape of the sum.
-        total = kept[0] if len(kept) == 1 else None
+        if len(kept) == 1 and _is_passed_on(kept[0], call):
+            return values.tensor(kept[0])
         wanted = call.outputs[0]
-        if total is not None and _same_form(total, wanted):
-            return pass_on.tensor(total)
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
-            new_operands = [pass_on.tensor(x) for x in kept]
+            new_operands = [values.tensor(x) for x in kept]
             return self._clone(call.operation)(new_operands)
-        args, kwargs = tree.map_structure(pass_on.argument, (call.args, call.kwargs))
+        args, kwargs = self._arguments(call, values)
         return self._clone(call.operation)(*args, **kwargs)
 
-    def _call_nested(self, call, inner, pass_on, args, kwargs) -> list:
-        known = [pass_on.status(x) for x in call.inputs]
-        outcome = output_statuses(inner, self._closed, known)
-        model = self._rebuild_graph(inner, call.operation.name, known)
-        model.trainable = call.operation.trainable
-        live = iter(tree.flatten(model(*args, **kwargs)))
+    def _call_nested(self, call, values, args, kwargs) -> list:
+        operation = call.operation
+        inner = private.graph_of(operation)
+        known = nested_statuses(call, inner, values.statuses)
+        key = (id(operation), *known)
+        if key not in self._nested:
+            variants = sum(k[0] == id(operation) for k in self._nested)
+            name = f"{operation.name}_{variants}" if variants else operation.name
+            self._nested[key] = self._rebuild_graph(operation, known, name)
+        live = iter(tree.flatten(self._nested[key](*args, **kwargs)))
         # Outputs that are zero keep their place; nobody will read them.
+        outcome = output_statuses(inner, self._closed, known)
         return [None if s == Status.ZERO else next(live) for s in outcome]
 
     def _call_gated(self, layer, args, kwargs):
-        if layer.gate in self._closed:
-            shortcut = getattr(layer, "shortcut", None)
-            return args[0] if shortcut is None else self._part(shortcut)(args[0])
-        if layer.gate not in self._opened:
+        if layer.gate not in self._gates:
             return self._clone_gated(layer)(*args, **kwargs)
+        shortcut = getattr(layer, "shortcut", None)
+        kept = args[0] if shortcut is None else self._part(shortcut, layer)(args[0])
+        if layer.gate in self._closed:
+            return kept
         if isinstance(layer, GatedLayer):
-            return self._part(layer.layer)(*args, **kwargs)
-        kept = args[0] if layer.shortcut is None else self._part(layer.shortcut)(args[0])
-        return keras.layers.Add(name=layer.name)([kept, self._part(layer.section)(args[0])])
+            return self._part(layer.layer, layer)(*args, **kwargs)
+        addition = keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
+        return addition([kept, self._part(layer.section, layer)(args[0])])
 
     def _clone_gated(self, layer):
         """A copy of a layer with a gate, the parts inside it rewritten."""
@@ -136,19 +160,25 @@ class Retrace:
         shortcut = None if layer.shortcut is None else self._part(layer.shortcut)
         return GatedResidual(self._part(layer.section), shortcut, gate, name=layer.name)
 
-    def _part(self, layer):
-        """A layer held by another one: rewritten if gates inside it are decided."""
+    def _part(self, layer, former_owner=None):
+        """A layer held by another one: rewritten if gates inside it are decided.
+
+        Where its owner goes, it joins the names of the graph, and may need a new one.
+        """
+        name = layer.name
+        if former_owner is not None and id(layer) not in self._clones:
+            name = f"{former_owner.name}_{name}" if name in self._names else name
+            self._names.add(name)
         if not self._is_touched(layer):
-            return self._clone(layer)
+            return self._clone(layer, name)
         if id(layer) not in self._clones:
-            model = self._rebuild_graph(private.graph_of(layer), layer.name)
-            self._clones[id(layer)] = model
+            self._clones[id(layer)] = self._rebuild_graph(layer, name=name)
         return self._clones[id(layer)]
 
-    def _clone(self, operation):
+    def _clone(self, operation, name=None):
         """The one copy of an operation, however often it is called."""
         if id(operation) not in self._clones:
-            clone = clone_operation(operation)
+            clone = clone_operation(operation, name)
             self._clones[id(operation)] = clone
             if isinstance(operation, keras.layers.Layer):
                 self.copies.append((operation, clone))
@@ -158,63 +188,58 @@ class Retrace:
         return any(inner in self._gates for inner in private.all_layers(layer))
 
 
-class _Values:
-    """New tensors by old tensor, with zeros made real where nothing else will do."""
-
-    def __init__(self, values, statuses, source):
-        self._values = values
-        self._statuses = statuses
-        self._source = source
-
-    def status(self, old):
-        return self._statuses[id(old)]
-
-    def is_zero(self, old) -> bool:
-        return self.status(old) == Status.ZERO
-
-    def has_zero(self, call) -> bool:
-        return any(self.is_zero(x) for x in call.inputs)
-
-    def argument(self, value):
-        """A new tensor for an old one; anything else as it is."""
-        return self.tensor(value) if isinstance(value, keras.KerasTensor) else value
-
-    def tensor(self, old):
-        """The new tensor for an old one; zeros if that is what it became."""
-        if self.is_zero(old):
-            return _zeros_like(old, self._values[id(self._source)])
-        return self._values[id(old)]
+def edge(call, tensor) -> tuple[int, int]:
+    """A key for the place where a call takes a tensor of its graph."""
+    return id(call.outputs[0]), id(tensor)
 
 
-def _new_input(old):
-    return keras.Input(batch_shape=old.shape, dtype=old.dtype, name=old.name)
+def _kept_outputs(functional, statuses, inputs):
+    structure = private.output_structure(functional)
+    is_nested = inputs is not None
+    if not is_nested:
+        return structure
+    # The caller drops what is zero by itself; it never asks for these outputs.
+    return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
 
 
-def _same_form(a, b) -> bool:
-    return tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype
+def _is_rectified(tensor) -> bool:
+    return is_rectifier(private.producer(tensor))
 
 
-def _zeros_like(old, source):
-    """Zeros in the place of `old`, with the batch size of `source`.
+def _is_passed_on(tensor, addition) -> bool:
+    """Whether an addition of a tensor and zeros is the tensor, in all respects."""
+    total = addition.outputs[0]
+    # Keras gives a sum no mask if one operand has none.
+    has_mask = [private.mask_of(x) is not None for x in (tensor, total)]
+    return (
+        passes_on(addition.operation, _position(tensor, addition))
+        and tuple(tensor.shape) == tuple(total.shape)
+        and tensor.dtype == total.dtype
+        and has_mask[0] == has_mask[1]
+    )
 
-    Only plain Keras operations, so that the result is saved and loaded without this
-    package.
-    """
-    shape = tuple(old.shape)
-    if None in shape[1:]:
-        raise ValueError(
-            f"The tensor `{old.name}` of shape {shape} becomes zero and something "
-            "still needs it, but its size is not known. Give the network's inputs a "
-            "fixed size, or move the gate so that an addition takes its output."
-        )
-    column = keras.ops.zeros_like(source)
-    if len(source.shape) > 1:
-        column = keras.ops.sum(column, axis=tuple(range(1, len(source.shape))))
-    column = keras.ops.cast(column, old.dtype)
-    column = keras.ops.reshape(column, (-1,) + (1,) * (len(shape) - 1))
-    return keras.ops.tile(column, (1, *shape[1:]))
+
+def _position(tensor, call) -> int:
+    return next(i for i, x in enumerate(call.inputs) if x is tensor)
+
+
+def _by_position(args, kwargs):
+    """Arguments of a gated layer, whose input may be given by name."""
+    if args:
+        return args, kwargs
+    rest = {name: value for name, value in kwargs.items() if name != "inputs"}
+    return (kwargs["inputs"],), rest
+
+
+def _cast(tensor, dtype):
+    """A tensor in the dtype that a layer with a precision of its own gave it."""
+    return tensor if tensor.dtype == dtype else keras.ops.cast(tensor, dtype)
 
 
 def _copy_variables(old, new):
     for source, target in zip(old.variables, new.variables, strict=True):
         target.assign(source)
+    for layer in private.all_layers(new):
+        if hasattr(layer, "finalize_state"):
+            # `keras.layers.Normalization` computes with constants made of them.
+            layer.finalize_state()

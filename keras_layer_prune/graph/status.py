@@ -37,8 +37,7 @@ def tensor_statuses(functional, closed, inputs=None) -> dict[int, Status]:
     inputs = inputs or [Status.LIVE] * len(functional.inputs)
     statuses = dict(zip(map(id, functional.inputs), inputs, strict=True))
     for call in private.calls(functional):
-        known = [statuses[id(x)] for x in call.inputs]
-        outcome = _outcome(call, known, closed)
+        outcome = _outcome(call, statuses, closed)
         statuses.update(zip(map(id, call.outputs), outcome, strict=True))
     return statuses
 
@@ -69,26 +68,49 @@ def needed_calls(functional, statuses) -> list:
     return kept[::-1]
 
 
-def _outcome(call, known, closed) -> list[Status]:
+def _outcome(call, statuses, closed) -> list[Status]:
     operation = call.operation
+    known = [statuses[id(x)] for x in call.inputs]
     if isinstance(operation, BernoulliGate) and operation in closed:
         return [Status.ZERO]
     if isinstance(operation, GatedResidual | GatedLayer):
         return [_of_operands(known)]
     inner = private.graph_of(operation)
-    if inner is not None and len(known) == len(inner.inputs):
-        return output_statuses(inner, closed, known)
-    return [_of_simple(operation, known)] * len(call.outputs)
+    if inner is not None:
+        return output_statuses(inner, closed, nested_statuses(call, inner, statuses))
+    return [_of_simple(call, known)] * len(call.outputs)
 
 
-def _of_simple(operation, known) -> Status:
+def nested_statuses(call, inner, statuses) -> list[Status]:
+    """Statuses of what a nested model is called on, in the order of its inputs.
+
+    Args:
+        call: Call of a functional or sequential model.
+        inner: The model's graph.
+        statuses: Dictionary from `tensor_statuses`.
+
+    Returns:
+        List of `Status`; an optional input that is not given is taken as live.
+    """
+    given = private.nested_arguments(call, inner)
+    return [statuses.get(id(x), Status.LIVE) for x in given]
+
+
+def _of_simple(call, known) -> Status:
+    operation = call.operation
     zeros = known.count(Status.ZERO)
     if zeros and is_product(operation):
         return Status.ZERO
     if zeros and zeros == len(known):
-        passes = is_addition(operation) or maps_zero_to_zero(operation)
+        passes = is_sum(call) or maps_zero_to_zero(operation)
         return Status.ZERO if passes else Status.CONSTANT
     return _of_operands(known)
+
+
+def is_sum(call) -> bool:
+    """Whether a call adds up tensors of the graph, and nothing else."""
+    # `x + 3` is an addition too, and maps zero to three.
+    return is_addition(call.operation) and len(call.inputs) > 1
 
 
 def _of_operands(known) -> Status:

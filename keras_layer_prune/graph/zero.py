@@ -20,7 +20,8 @@ _ZERO_TO_ZERO = set(
     Relu Relu6 Gelu Silu Selu Elu Tanh Abs Absolute Negative Square Sqrt
     """.split()
 )
-_AFFINE = set(
+# Linear, plus a bias if there is one, before their activation.
+AFFINE = set(
     """
     Dense EinsumDense Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D
     SeparableConv1D SeparableConv2D Conv1DTranspose Conv2DTranspose Conv3DTranspose
@@ -39,7 +40,7 @@ def maps_zero_to_zero(operation) -> bool:
     if type(operation).__module__.split(".")[0] not in _PACKAGES:
         return False
     name = type(operation).__name__
-    if name in _AFFINE:
+    if name in AFFINE:
         return operation.bias is None and _activation_keeps_zero(operation)
     if name == "Activation":
         return _activation_keeps_zero(operation)
@@ -51,29 +52,48 @@ def maps_zero_to_zero(operation) -> bool:
 
 
 def is_addition(operation) -> bool:
-    """Whether an operation adds its tensors up."""
-    return _is_keras(operation, "Add")
+    """Whether an operation adds its tensors up, scaled or not."""
+    return is_keras(operation, "Add") or _is_scaled_addition(operation)
+
+
+def passes_on(operation, position) -> bool:
+    """Whether an addition returns this operand as it is where the others are zero.
+
+    Args:
+        operation: An operation for which `is_addition` holds.
+        position: Int, the operand's place among the tensors that are added.
+
+    Returns:
+        Bool.
+    """
+    return position == 0 or not _is_scaled_addition(operation)
 
 
 def is_product(operation) -> bool:
     """Whether an operation multiplies its tensors, so that one zero is enough."""
-    return _is_keras(operation, "Multiply")
+    return is_keras(operation, "Multiply")
 
 
 def is_rectifier(operation) -> bool:
     """Whether an operation is a plain `max(x, 0)`: applied twice, it acts once."""
-    if _is_keras(operation, "Activation"):
+    if is_keras(operation, "Activation"):
         return operation.activation is keras.activations.relu
-    if _is_keras(operation, "ReLU"):
+    if is_keras(operation, "ReLU"):
         return (
             operation.threshold == 0
             and operation.negative_slope == 0
             and operation.max_value is None
         )
-    return _is_keras(operation, "Relu")
+    return is_keras(operation, "Relu")
 
 
-def _is_keras(operation, name) -> bool:
+def _is_scaled_addition(operation) -> bool:
+    # `x[0] + scale * x[1]` of InceptionResNetV2 in `keras.applications`.
+    return is_keras(operation, "CustomScaleLayer")
+
+
+def is_keras(operation, name) -> bool:
+    """Whether an operation is the one of Keras with this class name."""
     # `keras.layers.Add` and the raw operation behind `a + b` share the name.
     kind = type(operation)
     return kind.__name__ == name and kind.__module__.split(".")[0] == "keras"

@@ -17,10 +17,14 @@ class Draws:
     Args:
         replacements: Dictionary from gate to the sample that it has to take, zeros
             and ones shaped like its own draw.
+        exploration: Float, the least probability with which a gate that learns is
+            drawn open, and closed. At exactly 0 or 1 a gate would otherwise never see
+            the other side, and could not know whether it is right.
         balanced: Whether theta's gradient weighs open and closed samples equally.
     """
 
-    def __init__(self, replacements: dict | None = None, balanced: bool = True):
+    def __init__(self, replacements=None, exploration=0.0, balanced=True):
+        self.exploration = exploration
         self.balanced = balanced
         self._replacements = dict(replacements or {})
         self.uniforms: dict = {}

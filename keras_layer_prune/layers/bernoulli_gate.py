@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_layer_prune.layers._draws import active_draws
+from keras_layer_prune.layers._draws import Draws, active_draws
 from keras_layer_prune.variational._checks import fraction, one_of
 from keras_layer_prune.variational.estimators import balancing_weight, straight_through
 from keras_layer_prune.variational.flattening_prior import FlatteningPrior
@@ -94,10 +94,12 @@ class BernoulliGate(keras.layers.Layer):
         )
 
     def build(self, input_shape=None):
+        """Do nothing."""
         # The variables exist already; a gate can be read before it is called.
         self.built = True
 
     def call(self, inputs, training=False):
+        """Multiply by a draw if `training`, else by the probability."""
         if training:
             return inputs * self._draw(inputs)
         return inputs * tf.cast(self._theta(), inputs.dtype)
@@ -108,22 +110,24 @@ class BernoulliGate(keras.layers.Layer):
     def _draw(self, inputs):
         """Zeros and ones that broadcast over `inputs`, with theta's gradient."""
         theta = self._theta()
+        draws = active_draws() or Draws()
+        least = draws.exploration if self.trainable else 0.0
+        chance = tf.clip_by_value(tf.stop_gradient(theta), least, 1.0 - least)
         shape = (tf.shape(inputs)[0] if self.draws == "row" else 1,)
         uniform = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
-        # `uniform` is in [0, 1): theta = 1 is always open, theta = 0 always closed.
-        sample = tf.cast(uniform < theta, tf.float32)
-        draws = active_draws()
-        if draws is not None:
-            sample = draws.settle_sample(self, uniform, sample)
-        is_balanced = draws is None or draws.balanced
-        weight = balancing_weight(sample, theta) if is_balanced else 1.0
+        # `uniform` is in [0, 1): a chance of 1 is always open, of 0 always closed.
+        sample = tf.cast(uniform < chance, tf.float32)
+        sample = draws.settle_sample(self, uniform, sample)
+        weight = balancing_weight(sample, chance) if draws.balanced else 1.0
         gate = tf.cast(straight_through(sample, theta, weight), inputs.dtype)
         return tf.reshape(gate, (-1,) + (1,) * (inputs.shape.rank - 1))
 
     def compute_output_shape(self, input_shape):
+        """Shape of the output for a shape of the input."""
         return input_shape
 
     def get_config(self):
+        """The arguments of the constructor."""
         return {
             **super().get_config(),
             "prior": keras.saving.serialize_keras_object(self.prior),
@@ -134,6 +138,7 @@ class BernoulliGate(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """An object from the config of another one."""
         config = dict(config)
         prior = keras.saving.deserialize_keras_object(config.pop("prior", None))
         return cls(prior=prior, **config)

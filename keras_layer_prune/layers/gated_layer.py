@@ -2,7 +2,12 @@
 
 import keras
 
-from keras_layer_prune.layers.gated_residual import checked_gate, checked_layer
+from keras_layer_prune.layers.gated_residual import (
+    build_part,
+    checked_gate,
+    checked_layer,
+    may_be_equal,
+)
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -41,16 +46,15 @@ class GatedLayer(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        # A layer that comes out of a saved file is built already.
-        if not self.layer.built:
-            self.layer.build(input_shape)
-        if not self.gate.built:
-            self.gate.build(input_shape)
+        """Build the layer and its gate."""
+        build_part(self.layer, input_shape)
+        build_part(self.gate, input_shape)
         self.built = True
 
     def call(self, inputs, *args, **kwargs):
+        """Add what the layer changes, as far as the gate is open."""
         outputs = self.layer(inputs, *args, **kwargs)
-        if tuple(outputs.shape) != tuple(inputs.shape):
+        if not may_be_equal(outputs.shape, inputs.shape):
             raise ValueError(
                 f"`{self.name}` needs a layer that keeps its input's shape, so that "
                 f"it can be left out. `{self.layer.name}` maps {tuple(inputs.shape)} "
@@ -60,9 +64,15 @@ class GatedLayer(keras.layers.Layer):
         return inputs + self.gate(outputs - inputs)
 
     def compute_output_shape(self, input_shape):
+        """Shape of the output for a shape of the input."""
         return input_shape
 
+    def compute_output_spec(self, *args, **kwargs):
+        """Trace the call, which builds and checks what is inside."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
     def get_config(self):
+        """The arguments of the constructor."""
         return {
             **super().get_config(),
             "layer": keras.saving.serialize_keras_object(self.layer),
@@ -71,6 +81,7 @@ class GatedLayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """An object from the config of another one."""
         config = dict(config)
         layer = keras.saving.deserialize_keras_object(config.pop("layer"))
         gate = keras.saving.deserialize_keras_object(config.pop("gate"))

@@ -1,6 +1,9 @@
 """A residual section with its gate in one layer: `GatedResidual`."""
 
+import inspect
+
 import keras
+import tensorflow as tf
 
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 
@@ -42,41 +45,45 @@ class GatedResidual(keras.layers.Layer):
     def __init__(self, section, shortcut=None, gate=None, **kwargs):
         super().__init__(**kwargs)
         self.section = checked_layer("section", section)
-        self.shortcut = None if shortcut is None else checked_layer("shortcut", shortcut)
+        self.shortcut = (
+            None if shortcut is None else checked_layer("shortcut", shortcut)
+        )
         self.gate = checked_gate(gate)
         self.supports_masking = True
 
     def build(self, input_shape):
-        # Layers that come out of a saved file are built already.
-        for layer in (self.section, self.shortcut):
-            if layer is not None and not layer.built:
-                layer.build(input_shape)
-        branch_shape = tuple(self.section.compute_output_shape(input_shape))
-        kept_shape = self._shortcut_shape(input_shape)
-        if branch_shape != kept_shape:
-            raise ValueError(
-                f"The two paths of `{self.name}` cannot be added: the section "
-                f"`{self.section.name}` maps {tuple(input_shape)} to {branch_shape}, "
-                f"the shortcut to {kept_shape}. Give a `shortcut` layer that maps to "
-                "the section's output shape, or make the section keep its shape."
-            )
-        if not self.gate.built:
-            self.gate.build(branch_shape)
+        """Build both paths and the gate."""
+        for part in (self.section, self.shortcut, self.gate):
+            if part is not None:
+                build_part(part, input_shape)
         self.built = True
 
-    def _shortcut_shape(self, input_shape):
-        if self.shortcut is None:
-            return tuple(input_shape)
-        return tuple(self.shortcut.compute_output_shape(input_shape))
-
     def call(self, inputs):
+        """Add the section to the shortcut, as far as the gate is open."""
         kept = inputs if self.shortcut is None else self.shortcut(inputs)
-        return kept + self.gate(self.section(inputs))
+        branch = self.section(inputs)
+        if not may_be_equal(kept.shape, branch.shape):
+            raise ValueError(
+                f"The two paths of `{self.name}` cannot be added: the section "
+                f"`{self.section.name}` maps {tuple(inputs.shape)} to "
+                f"{tuple(branch.shape)}, the shortcut to {tuple(kept.shape)}. Give a "
+                "`shortcut` layer that maps to the section's output shape, or make the "
+                "section keep its shape."
+            )
+        return kept + self.gate(branch)
 
     def compute_output_shape(self, input_shape):
-        return self._shortcut_shape(input_shape)
+        """Shape of the output for a shape of the input."""
+        if self.shortcut is None:
+            return input_shape
+        return self.shortcut.compute_output_shape(input_shape)
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Trace the call, which builds and checks what is inside."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def get_config(self):
+        """The arguments of the constructor."""
         return {
             **super().get_config(),
             "section": keras.saving.serialize_keras_object(self.section),
@@ -86,6 +93,7 @@ class GatedResidual(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """An object from the config of another one."""
         config = dict(config)
         section, shortcut, gate = (
             keras.saving.deserialize_keras_object(config.pop(part))
@@ -110,3 +118,21 @@ def checked_gate(gate):
     if not isinstance(gate, BernoulliGate):
         raise TypeError(f"`gate` must be a `BernoulliGate`. Received: gate={gate!r}")
     return gate
+
+
+def build_part(layer, input_shape):
+    """Build a layer inside another one, if the shape of one input is enough for it.
+
+    Others are built when the call is traced: layers without a `build` of their own,
+    which Keras would take for built, and layers of several inputs.
+    """
+    has_own_build = type(layer).build is not keras.layers.Layer.build
+    number_of_shapes = len(inspect.signature(layer.build).parameters)
+    # A layer that comes out of a saved file is built already.
+    if not layer.built and has_own_build and number_of_shapes == 1:
+        layer.build(input_shape)
+
+
+def may_be_equal(shape, other_shape) -> bool:
+    """Whether two shapes are equal as far as they are known."""
+    return tf.TensorShape(shape).is_compatible_with(other_shape)

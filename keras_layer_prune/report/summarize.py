@@ -50,10 +50,10 @@ class Summary(NamedTuple):
         )
 
     def __str__(self):
-        latency = "not measured" if self.latency is None else f"{self.latency * 1e3:.2f} ms"
+        latency = "" if self.latency is None else f"{self.latency * 1e3:.2f} ms, "
         return (
             f"{self.name}: {self.parameters:,} parameters, {self.macs:,} MACs per "
-            f"example, latency at batch 1 {latency}, {len(self.sections)} gated sections"
+            f"example, {latency}{len(self.sections)} gated sections"
         )
 
 

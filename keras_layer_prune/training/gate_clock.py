@@ -3,20 +3,26 @@
 import keras
 import tensorflow as tf
 
-# How far a useless gate would travel over the whole moving phase, in units of
-# probability: enough to close from 1 well before the end of the phase, with room for
-# gates that turn useless only once others have closed.
-_REACH = 3.0
+# How far a gate charged in full would travel over the whole moving phase if nothing
+# held it, in units of probability. Ten times the way from 1 to 0: a gate decides
+# within a small part of the phase, and the phase leaves room for many decisions.
+_REACH = 10.0
+
+# No step takes such a gate further than this, however short the training is.
+_LONGEST_STEP = 0.1
+
+# The part of the moving phase over which the charged price rises to the full one.
+_RISE = 0.7
+
 _NEVER = 2**53
 
 
 class GateClock(keras.layers.Layer):
-    """The gates' schedule: hold, move with decreasing steps, rest.
+    """The gates' schedule: hold, move with decreasing steps and rising price, rest.
 
     Gates that move much faster than the network learns close before any section has
-    become useful. So their step size follows from the length of the training:
-    a gate whose section is useless travels `_REACH` between `hold` and `settle_by`,
-    however long that is and whatever the price.
+    become useful. So their speed follows from the length of the training: it is the
+    same fraction of the moving phase for every training and for every price.
 
     It is a layer so that its variables belong to the model and enter the compiled
     step as variables, and so that nothing is traced again when they change.
@@ -32,7 +38,11 @@ class GateClock(keras.layers.Layer):
 
     def _counter(self, name):
         return self.add_weight(
-            name=name, shape=(), dtype="int64", trainable=False, initializer="zeros",
+            name=name,
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
             aggregation="only_first_replica",
         )
 
@@ -64,19 +74,39 @@ class GateClock(keras.layers.Layer):
         self.skipped.assign_add(tf.cast(tf.logical_not(is_usable), tf.int64))
 
     def reach(self, now):
-        """How far a useless gate moves in step `now`, as a probability.
+        """How far a gate moves in step `now` if it is charged in full and earns nothing.
 
-        Falls linearly to 0 at the last step, and sums to `_REACH`.
+        Falls linearly to 0 at the last step.
 
         Args:
             now: int64 scalar tensor, number of steps done.
 
         Returns:
-            float32 scalar tensor.
+            float32 scalar tensor, a probability.
         """
-        first = tf.cast(self.first_step.value, tf.float32)
-        last = tf.cast(self.last_step.value, tf.float32)
-        duration = tf.maximum(last - first, 1.0)
-        left = (last - tf.cast(now, tf.float32)) / duration
+        left = 1.0 - self._progress(now)
         is_moving = tf.logical_and(left > 0.0, left <= 1.0)
-        return tf.where(is_moving, 2.0 * _REACH * left / duration, 0.0)
+        step = 2.0 * _REACH * left / self._duration()
+        return tf.where(is_moving, tf.minimum(step, _LONGEST_STEP), 0.0)
+
+    def pressure(self, now):
+        """The part of its price that a gate is charged in step `now`.
+
+        Rises linearly from 0 to 1, so that sections leave one after another, the least
+        useful first, and those that stay can take over what the others did.
+
+        Args:
+            now: int64 scalar tensor, number of steps done.
+
+        Returns:
+            float32 scalar tensor in `[0, 1]`.
+        """
+        return tf.clip_by_value(self._progress(now) / _RISE, 0.0, 1.0)
+
+    def _duration(self):
+        duration = self.last_step.value - self.first_step.value
+        return tf.cast(tf.maximum(duration, 1), tf.float32)
+
+    def _progress(self, now):
+        """How much of the moving phase is over; below 0 before it, above 1 after."""
+        return tf.cast(now - self.first_step.value, tf.float32) / self._duration()

@@ -11,6 +11,7 @@ from keras_layer_prune.variational.estimators import (
     flip_difference,
 )
 
+
 def flip(evaluate, gates, loss, draws, seed):
     """Estimates from one gate flipped at random, the others held.
 
@@ -31,7 +32,7 @@ def flip(evaluate, gates, loss, draws, seed):
     was_flipped = tf.one_hot(chosen, count)
     sample = _stack(draws.samples, gates)
     flipped = sample + was_flipped * (1.0 - 2.0 * sample)
-    flipped_loss = evaluate(Draws(_unstack(flipped, gates)))
+    flipped_loss = evaluate(_replaced(draws, gates, flipped))
     return flip_difference(loss, flipped_loss, sample, was_flipped, count)
 
 
@@ -44,13 +45,21 @@ def antithetic(evaluate, gates, loss, draws, seed):
     theta = tf.stack([gate.probability.value for gate in gates])
     sample = _stack(draws.samples, gates)
     mirrored = tf.cast(1.0 - _stack(draws.uniforms, gates) < theta, tf.float32)
-    mirrored_loss = evaluate(Draws(_unstack(mirrored, gates)))
+    mirrored_loss = evaluate(_replaced(draws, gates, mirrored))
     return antithetic_difference(loss, mirrored_loss, sample, mirrored, theta)
 
 
 PAIRED_ESTIMATORS = {"flip": flip, "antithetic": antithetic}
-# Both first-order estimates are what the tape returns for theta.
-GATE_GRADIENTS = ("first_order", "straight_through", *PAIRED_ESTIMATORS)
+
+# How gates draw for each estimate. Both first-order estimates are what the tape
+# returns for theta; only the balanced one can use draws from another distribution.
+DRAWS_OF: dict[str, dict] = {
+    "first_order": {"exploration": 0.02},
+    "straight_through": {"balanced": False},
+    "flip": {},
+    "antithetic": {},
+}
+GATE_GRADIENTS = tuple(DRAWS_OF)
 
 
 def check_draws(gate_gradient, gates):
@@ -61,7 +70,7 @@ def check_draws(gate_gradient, gates):
     if by_row:
         raise ValueError(
             f'`gate_gradient="{gate_gradient}"` compares whole minibatches, so every '
-            f'gate must draw once per minibatch. These draw per example: {by_row}. Use '
+            f"gate must draw once per minibatch. These draw per example: {by_row}. Use "
             '`BernoulliGate(draws="batch")`, or `gate_gradient="first_order"`.'
         )
 
@@ -70,6 +79,7 @@ def _stack(values, gates):
     return tf.stack([tf.reshape(values[gate], []) for gate in gates])
 
 
-def _unstack(vector, gates):
-    values = tf.unstack(vector)
-    return {gate: value[tf.newaxis] for gate, value in zip(gates, values, strict=True)}
+def _replaced(draws, gates, vector):
+    """The same draws, but for `gates` the values of a vector."""
+    new = [value[tf.newaxis] for value in tf.unstack(vector)]
+    return Draws({**draws.samples, **dict(zip(gates, new, strict=True))})

@@ -8,21 +8,21 @@ from keras_layer_prune.variational.projection import projected_step
 _AVERAGED_STEPS = 100
 
 
-def move_gates(gates, gradients, prices, step_size, is_usable):
+def move_gates(gates, differences, prices, step_size, is_usable):
     """Move the gates' probabilities, and remember what each section earned.
 
     Args:
         gates: List of `BernoulliGate`.
-        gradients: List of float32 scalar tensors, estimates of what opening each
-            gate changes in the loss, its price included, in nats per example.
-        prices: List of floats, what opening each gate costs, in nats per example.
+        differences: List of float32 scalar tensors, estimates of what opening each
+            gate changes in the loss, in nats per example.
+        prices: List of scalars, what opening each gate costs, in nats per example.
         step_size: float32 scalar tensor, probability per nat per example.
         is_usable: Boolean scalar tensor. If false nothing moves.
     """
-    for gate, gradient, price in zip(gates, gradients, prices, strict=True):
+    for gate, difference, price in zip(gates, differences, prices, strict=True):
         theta, benefit = gate.probability.value, gate.benefit.value
-        moved = projected_step(theta, gradient, step_size)
-        averaged = benefit + (price - gradient - benefit) / _AVERAGED_STEPS
+        moved = projected_step(theta, difference + price, step_size)
+        averaged = benefit - (benefit + difference) / _AVERAGED_STEPS
         gate.probability.assign(tf.where(is_usable, moved, theta))
         gate.benefit.assign(tf.where(is_usable, averaged, benefit))
 

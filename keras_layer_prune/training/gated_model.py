@@ -18,6 +18,7 @@ from keras_layer_prune.training.checks import checked_new_path, checked_step_siz
 from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import (
+    DRAWS_OF,
     GATE_GRADIENTS,
     PAIRED_ESTIMATORS,
     check_draws,
@@ -32,8 +33,9 @@ from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
 )
 
 # What a section has to take off the training loss, in nats per example, where its
-# gate has no prior of its own.
-DEFAULT_PRICE = 0.01
+# gate has no prior of its own: what the loss would rise by if the section were cut out
+# and the rest had no time to make up for it.
+DEFAULT_PRICE = 0.1
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -186,18 +188,16 @@ class GatedModel(keras.Model):
             return DEFAULT_PRICE
         return gate.prior.log_gamma / self.train_size
 
-    def prior_cost(self):
-        """Cost of the gates and of the weights that they hold.
+    def gate_cost(self):
+        """Cost of the gates that may be open, in nats per example; scalar tensor."""
+        costs = [self.price(gate) * gate.probability.value for gate in self.gates]
+        return tf.add_n([tf.zeros([]), *costs])
 
-        Returns:
-            float32 scalar tensor, in nats per example.
-        """
-        cost = tf.zeros([])
-        for gate in self.gates:
-            cost += self.price(gate) * gate.probability.value
-        for weight in section_weights(self.network):
-            cost += self.weight_prior.cost(weight.value) / self.train_size
-        return cost
+    def weight_cost(self):
+        """Cost of the weights behind gates, in nats per example; scalar tensor."""
+        weights = section_weights(self.network)
+        costs = [self.weight_prior.cost(weight.value) for weight in weights]
+        return tf.add_n([tf.zeros([]), *costs]) / self.train_size
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -223,30 +223,31 @@ class GatedModel(keras.Model):
         gates = [gate for gate in self.gates if gate.trainable]
         thetas = [gate.probability.value for gate in gates]
         weights = self.trainable_variables
-        draws = Draws(balanced=self.gate_gradient != "straight_through")
+        draws = Draws(**DRAWS_OF[self.gate_gradient])
 
         with tf.GradientTape() as tape:
             tape.watch(thetas)
             with draws.active():
                 outputs = self(x, training=True)
             data_cost = self.compute_loss(x, y, outputs, sample_weight)
-            cost = data_cost + self.prior_cost() / replicas()
+            weight_cost = tf.cast(self.weight_cost(), data_cost.dtype)
+            cost = data_cost + weight_cost / replicas()
             scaled_cost = self.optimizer.scale_loss(cost)
-        weight_gradients, gate_gradients = tape.gradient(
+        weight_gradients, slopes = tape.gradient(
             scaled_cost, ([w.value for w in weights], thetas)
         )
-        self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-
         if self.gate_gradient in PAIRED_ESTIMATORS:
-            gate_gradients = self._gradients_from_pairs(data, gates, data_cost, draws)
+            differences = self._paired_differences(data, gates, data_cost, draws)
         else:
             scale = self.optimizer.scale_loss(tf.ones([]))
-            gate_gradients = [gradient / scale for gradient in gate_gradients]
-        self._move(gates, gate_gradients, cost)
+            differences = [slope / scale for slope in slopes]
+        if weights:
+            self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
+        self._move_gates(gates, differences, data_cost)
         return self._step_logs(x, y, outputs, sample_weight, cost)
 
-    def _gradients_from_pairs(self, data, gates, data_cost, draws):
-        """Unbiased gradients of the gates, from a second forward pass."""
+    def _paired_differences(self, data, gates, data_cost, draws):
+        """Unbiased estimates for the gates, from a second forward pass."""
         if not gates:
             return []
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -257,20 +258,21 @@ class GatedModel(keras.Model):
             return super(GatedModel, self).compute_loss(x, y, outputs, sample_weight)
 
         estimate = PAIRED_ESTIMATORS[self.gate_gradient]
-        differences = estimate(evaluate, gates, data_cost, draws, self.estimator_seed)
-        prices = [self.price(gate) / replicas() for gate in gates]
-        return tf.unstack(differences + tf.stack(prices))
+        return tf.unstack(
+            estimate(evaluate, gates, data_cost, draws, self.estimator_seed)
+        )
 
-    def _move(self, gates, gradients, cost):
+    def _move_gates(self, gates, differences, data_cost):
         now = self.clock.tick()
         if not gates:
             return
-        gradients = [sum_over_replicas(gradient) for gradient in gradients]
-        is_usable = all_finite([cost, *gradients])
+        differences = [sum_over_replicas(difference) for difference in differences]
+        is_usable = all_finite([data_cost, *differences])
         self.clock.count_skipped(is_usable)
         prices = [self.price(gate) for gate in gates]
         step_size = self._step_size(now, prices)
-        move_gates(gates, gradients, prices, step_size, is_usable)
+        due = [price * self.clock.pressure(now) for price in prices]
+        move_gates(gates, differences, due, step_size, is_usable)
 
     def _step_size(self, now, prices):
         """Probability per nat per example, at the training step `now`."""
@@ -283,7 +285,7 @@ class GatedModel(keras.Model):
 
     def _step_logs(self, x, y, outputs, sample_weight, cost):
         loss = next(metric for metric in self.metrics if metric.name == "loss")
-        loss.update_state(cost * replicas())
+        loss.update_state(tf.cast(cost * replicas(), tf.float32) + self.gate_cost())
         logs = self.compute_metrics(x, y, outputs, sample_weight)
         thetas = [gate.probability.value for gate in self.gates]
         logs["expected_sections"] = tf.add_n([*thetas, tf.constant(float(self._kept))])

@@ -20,9 +20,10 @@ _NOTES_PER_EPOCH = 8
 class PruneSections(keras.callbacks.Callback):
     """Removes sections during `fit`, and decides all gates well before its end.
 
-    Gates hold during the first `hold` of the training, then move, and are decided at
-    `settle_by`: those still between 0 and 1 are rounded. From there on the network
-    that is left trains without noise. Closed sections leave at the end of each epoch.
+    Gates hold during the first `hold` of the training. Then they move, under a price
+    that rises to the full one, so that the least useful section leaves first. At
+    `settle_by` all are decided: those still between 0 and 1 are rounded, and from there
+    on what is left trains without noise. Closed sections leave at the end of each epoch.
 
     Source: arXiv 2406.04549; the schedule is this package's.
 
@@ -51,7 +52,7 @@ class PruneSections(keras.callbacks.Callback):
     def __init__(
         self,
         settle_by: float = 0.5,
-        hold: float = 0.1,
+        hold: float = 0.05,
         every: int | None = None,
         verbose: int = 1,
     ):
@@ -78,9 +79,9 @@ class PruneSections(keras.callbacks.Callback):
         """Check the model and stop the gates' clock."""
         if not isinstance(self.model, GatedModel):
             raise TypeError(
-                "`PruneSections` needs a `GatedModel`, whose gates it reads. Received a "
-                f"{type(self.model).__name__} named `{self.model.name}`. Write "
-                "`model = keras_layer_prune.GatedModel(network)`, compile and fit that."
+                "`PruneSections` needs a `GatedModel`, whose gates it reads. Received "
+                f"a {type(self.model).__name__} named `{self.model.name}`. Write "
+                "`model = keras_layer_prune.GatedModel(network)`, compile and fit it."
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")

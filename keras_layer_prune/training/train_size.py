@@ -6,8 +6,8 @@ import tensorflow as tf
 from keras import tree
 
 _ASK = (
-    "Give it yourself: `model.compile(..., train_size=60_000)`. It turns what a section "
-    "must earn over the whole training set into nats per example."
+    "Give it yourself: `model.compile(..., train_size=60_000)`. It turns what a "
+    "section must earn over the whole training set into nats per example."
 )
 
 

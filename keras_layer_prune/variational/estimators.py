@@ -27,7 +27,7 @@ def straight_through(sample, theta, weight=1.0):
     return tf.stop_gradient(sample) + weight * (theta - tf.stop_gradient(theta))
 
 
-def balancing_weight(sample, theta):
+def balancing_weight(sample, chance):
     """Weights that make open and closed samples count the same.
 
     `1 / (2 * P(sample))`. With them, `straight_through` averages the slopes of the loss
@@ -36,13 +36,13 @@ def balancing_weight(sample, theta):
 
     Args:
         sample: Tensor of zeros and ones.
-        theta: Scalar tensor in `[0, 1]`.
+        chance: Scalar tensor in `[0, 1]`, the probability of a one.
 
     Returns:
         Tensor shaped like `sample`.
     """
-    chance = tf.where(sample > 0.5, theta, 1.0 - theta)
-    return tf.stop_gradient(tf.math.divide_no_nan(0.5, chance))
+    chance_of_sample = tf.where(sample > 0.5, chance, 1.0 - chance)
+    return tf.stop_gradient(tf.math.divide_no_nan(0.5, chance_of_sample))
 
 
 def flip_difference(loss, flipped_loss, sample, was_flipped, number_of_gates):

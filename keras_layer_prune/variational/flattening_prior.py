@@ -38,8 +38,10 @@ def best_prior_probability(theta, log_gamma):
     Returns:
         Tensor shaped like `theta`, in `[0, 1]`.
     """
-    gamma = tf.exp(tf.cast(log_gamma, tf.convert_to_tensor(theta).dtype))
-    return theta / (theta + gamma * (1.0 - theta))
+    theta = tf.convert_to_tensor(theta)
+    # `theta / (theta + gamma * (1 - theta))`, without `gamma`, which overflows.
+    log_odds = tf.math.log(theta) - tf.math.log1p(-theta)
+    return tf.sigmoid(log_odds - tf.cast(log_gamma, theta.dtype))
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -104,10 +106,12 @@ class FlatteningPrior:
         return _TiltedUniform(self.log_gamma, dtype=dtype)
 
     def get_config(self):
+        """The arguments of the constructor."""
         return {"log_gamma": self.log_gamma}
 
     @classmethod
     def from_config(cls, config):
+        """An object from the config of another one."""
         return cls(**config)
 
 

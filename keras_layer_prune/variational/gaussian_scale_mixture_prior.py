@@ -90,8 +90,10 @@ class GaussianScaleMixturePrior:
         )
 
     def get_config(self):
+        """The arguments of the constructor."""
         return {"precision": self.precision}
 
     @classmethod
     def from_config(cls, config):
+        """An object from the config of another one."""
         return cls(**config)

@@ -1,0 +1,60 @@
+"""Results of benchmarks: kept as JSON, with what is needed to read them."""
+
+import json
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+FOLDER = Path(__file__).parent / "results"
+
+# The examples' networks and data sets are the benchmarks' too.
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+
+def save(name, settings, rows):
+    """Write one benchmark's rows; the command that was run is part of the result."""
+    FOLDER.mkdir(exist_ok=True)
+    result = {
+        "command": "python " + " ".join(sys.argv),
+        "machine": machine(),
+        "versions": versions(),
+        "settings": settings,
+        "rows": rows,
+    }
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+def machine():
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "system": platform.system(),
+    }
+
+
+def versions():
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "tensorflow_probability": tfp.__version__,
+    }
+
+
+def spread(values):
+    """Mean, smallest and largest of some numbers, as text-free data."""
+    return {
+        "mean": statistics.fmean(values),
+        "min": min(values),
+        "max": max(values),
+        "n": len(values),
+    }

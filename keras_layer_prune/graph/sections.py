@@ -1,0 +1,173 @@
+"""The dry run: what could leave a model, and why the rest could not."""
+
+import collections
+from typing import NamedTuple
+
+import keras
+
+from keras_layer_prune.graph.anatomy import (
+    count_macs,
+    count_parameters,
+    layers_at_work,
+    uses_of_call,
+)
+from keras_layer_prune.graph.branches import find_additions, find_shortcut
+from keras_layer_prune.graph.gates import check_graph, find_gates
+from keras_layer_prune.graph.reasons import (
+    advice_on_addition,
+    advice_on_branch,
+    no_sections,
+    why_no_branch,
+    why_not_prunable,
+)
+from keras_layer_prune.graph.retrace import edge
+from keras_layer_prune.graph.section_list import Section, Sections
+
+
+def find_sections(model) -> Sections:
+    """Residual sections of a model: the dry run of `gate_sections`.
+
+    Every addition in the graph is looked at, as a layer or a raw operation, inside
+    nested models too. Its shortcut is the operand that comes from the section's input
+    by linear operations only, in whatever order they are added; each other operand is
+    a branch. If several operands are linear, the one that does least is the shortcut.
+    Nothing is changed.
+
+    Args:
+        model: Functional or built sequential model.
+
+    Returns:
+        List of `Section` that prints as a table.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If its calls cannot be read.
+
+    Example:
+
+    >>> print(keras_layer_prune.find_sections(keras.applications.ResNet50()))
+    """
+    found = read_sections(model)
+    note = _totals(model, found) if found else no_sections(model)
+    return Sections([section for section, *_ in found], note)
+
+
+class FoundSection(NamedTuple):
+    """A section, and what it takes to put a gate there.
+
+    Attributes:
+        section: `Section`.
+        edge: Key of the place between branch and addition, see `edge`.
+        layers: Set of the layers that would leave.
+    """
+
+    section: Section
+    edge: tuple
+    layers: set
+
+
+def read_sections(model) -> list[FoundSection]:
+    """Sections of a model with the places where their gates belong.
+
+    Args:
+        model: Functional or built sequential model.
+
+    Returns:
+        List of `FoundSection`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If its calls cannot be read.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"Expected a Keras model. Received: {model!r}")
+    check_graph(model)
+    whole = collections.Counter(use.layer for use in layers_at_work(model))
+    names = _Names()
+    found = []
+    for place in find_additions(model, set(find_gates(model))):
+        found += _sections_at(place, whole, names)
+    return found
+
+
+def _sections_at(place, whole, names) -> list[FoundSection]:
+    shortcut = find_shortcut(place)
+    if shortcut is None:
+        return [FoundSection(_without_shortcut(place, names), (), set())]
+    branches = [x for x in place.call.operands if x is not shortcut.operand]
+    # `x + x` has no operand besides the shortcut; it is its own branch.
+    return [
+        _section(place, shortcut, tensor, whole, names)
+        for tensor in branches or [shortcut.operand]
+    ]
+
+
+def _without_shortcut(place, names) -> Section:
+    name = names.of_addition(place)
+    reason, advice = why_no_branch(place), advice_on_addition(place)
+    return Section(name, "", [], 0, 0, False, reason, advice)
+
+
+def _section(place, shortcut, tensor, whole, names) -> FoundSection:
+    leaving = place.lineage.calls_only_for(tensor, place.call)
+    uses = [use for call in leaving for use in uses_of_call(call)]
+    times = collections.Counter(use.layer for use in uses)
+    # A layer that is shared with the rest of the network stays.
+    gone = [use for use in uses if times[use.layer] == whole[use.layer]]
+    reason = why_not_prunable(place, shortcut, tensor)
+    section = Section(
+        name=names.of_branch(place, tensor),
+        kind=shortcut.kind,
+        layers=list(dict.fromkeys(use.layer.name for use in gone)),
+        parameters=count_parameters(gone),
+        macs=count_macs(uses),
+        prunable=not reason,
+        reason=reason,
+        advice=advice_on_branch(place, shortcut, tensor, leaving),
+    )
+    return FoundSection(section, edge(place.call, tensor), {use.layer for use in gone})
+
+
+class _Names:
+    """Names of sections, each given once."""
+
+    def __init__(self):
+        self._given = collections.Counter()
+
+    def of_addition(self, place) -> str:
+        """A name for an addition without a shortcut."""
+        return self._unique(place.path + place.call.operation.name)
+
+    def of_branch(self, place, tensor) -> str:
+        """A name for one branch of an addition."""
+        operation = place.call.operation
+        if not isinstance(operation, keras.layers.Layer):
+            # The name of a raw operation counts those that were made before it.
+            operation = _last_layer(place.lineage, tensor) or operation
+        return self._unique(place.path + operation.name)
+
+    def _unique(self, name) -> str:
+        self._given[name] += 1
+        times = self._given[name]
+        return name if times == 1 else self._unique(f"{name}_{times}")
+
+
+def _last_layer(lineage, tensor):
+    """The layer at the end of a branch; raw operations are passed over."""
+    call = lineage.maker(tensor)
+    while call is not None and not isinstance(call.operation, keras.layers.Layer):
+        call = lineage.maker(call.operands[0]) if call.operands else None
+    is_input = call is None or isinstance(call.operation, keras.layers.InputLayer)
+    return None if is_input else call.operation
+
+
+def _totals(model, found) -> str:
+    prunable = [one for one in found if one.section.prunable]
+    # Sections can hold others: each layer counts once.
+    layers = set().union(*(one.layers for one in prunable))
+    uses = [use for use in layers_at_work(model) if use.layer in layers]
+    return (
+        f"{len(prunable)} of {len(found)} additions in `{model.name}` are prunable and "
+        f"hold {count_parameters(uses):,} parameters and {count_macs(uses):,} MACs per "
+        "example."
+    )

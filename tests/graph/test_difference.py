@@ -1,0 +1,79 @@
+"""The equivalence check, against differences computed by NumPy."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_layer_prune import max_difference
+
+
+def scaled(factor, shape=(3,), dtype="float32"):
+    inputs = keras.Input(shape, dtype=dtype)
+    return keras.Model(inputs, inputs * factor)
+
+
+def test_the_difference_is_the_largest_one_over_all_outputs():
+    inputs = keras.Input((2,))
+    first = keras.Model(inputs, {"a": inputs, "b": inputs * 2.0})
+    second = keras.Model(inputs, {"a": inputs + 0.5, "b": inputs * 3.0})
+    x = np.array([[1.0, -2.0], [0.0, 4.0]], "float32")
+    assert max_difference(first, second, x) == 4.0
+    assert max_difference(first, second, x / 100.0) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_equal_models_do_not_differ():
+    assert max_difference(scaled(2.0), scaled(2.0)) == 0.0
+
+
+def test_random_inputs_tell_models_apart_and_are_the_same_each_time():
+    differences = [max_difference(scaled(1.0), scaled(2.0)) for _ in range(2)]
+    assert differences[0] == differences[1] > 1.0
+
+
+def test_unknown_sizes_are_filled_in():
+    assert max_difference(scaled(1.0, (None, 3)), scaled(1.0, (None, 3))) == 0.0
+
+
+def test_integer_inputs_are_zeros():
+    inputs = keras.Input((2,), dtype="int32")
+    embedding = keras.layers.Embedding(3, 2)
+    network = keras.Model(inputs, embedding(inputs))
+    shifted = keras.Model(inputs, embedding(inputs) + 1.0)
+    assert max_difference(network, shifted) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["list", "dict"])
+def test_several_inputs_are_made_in_their_structure(kind):
+    inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((3,), name="b")}
+    outputs = keras.layers.Concatenate()(list(inputs.values()))
+    structure = inputs if kind == "dict" else list(inputs.values())
+    first = keras.Model(structure, outputs)
+    second = keras.Model(structure, outputs * 2.0)
+    assert max_difference(first, second) > 0.1
+    assert max_difference(first, first) == 0.0
+
+
+def test_sequential_models_are_compared():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    assert max_difference(model, model) == 0.0
+
+
+def test_a_nan_in_one_model_only_is_an_infinite_difference():
+    x = np.array([[1.0, np.nan]], "float32")
+    inputs = keras.Input((2,))
+    cleaned = keras.Model(inputs, keras.ops.nan_to_num(inputs))
+    assert max_difference(scaled(1.0, (2,)), cleaned, x) == float("inf")
+    assert max_difference(scaled(1.0, (2,)), scaled(1.0, (2,)), x) == 0.0
+
+
+def test_layers_that_act_in_training_only_are_at_rest():
+    inputs = keras.Input((3,))
+    dropped = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs))
+    assert max_difference(scaled(1.0), dropped) == 0.0
+
+
+def test_outputs_of_other_shapes_are_an_error_that_shows_both():
+    inputs = keras.Input((3,), name="x")
+    wide = keras.Model(inputs, keras.layers.Dense(5)(inputs), name="wide")
+    with pytest.raises(ValueError, match=r"\[\(8, 3\)\].*`wide` returns \[\(8, 5\)\]"):
+        max_difference(scaled(1.0), wide)

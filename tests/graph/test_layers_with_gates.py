@@ -1,0 +1,145 @@
+"""`GatedResidual` and `GatedLayer` give way to what is left of them."""
+
+import keras
+import numpy as np
+import pytest
+from gated_networks import dense, gate, kinds_in, model, names_in, randomized, residual
+
+from keras_layer_prune import (
+    GatedLayer,
+    GatedResidual,
+    max_difference,
+    remove_closed_sections,
+    strip_gates,
+)
+
+OWN = {"BernoulliGate", "GatedResidual", "GatedLayer"}
+
+
+def sequential(*layers):
+    return randomized(keras.Sequential([keras.Input((4,)), *layers]))
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_gated_residual_gives_way_to_its_section_or_to_nothing(theta):
+    layer = GatedResidual(dense("section"), gate=gate(theta))
+    network = sequential(dense("stem"), layer, dense("head"))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert ("section" in names_in(slim)) == (theta == 1.0)
+    assert kinds_in(slim) & OWN == set()
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_the_shortcut_of_a_gated_residual_stays(theta):
+    shortcut = keras.layers.Dense(3, name="shortcut")
+    layer = GatedResidual(dense("section", units=3), shortcut, gate(theta))
+    network = sequential(dense("stem"), layer, dense("head"))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert "shortcut" in names_in(slim)
+    assert ("section" in names_in(slim)) == (theta == 1.0)
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_gated_layer_gives_way_to_its_layer_or_to_nothing(theta):
+    network = sequential(dense(), GatedLayer(dense("block"), gate(theta)), dense())
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert ("block" in names_in(slim)) == (theta == 1.0)
+    assert kinds_in(slim) == {"InputLayer", "Dense"}
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_undecided_layers_with_gates_stay(make):
+    undecided = make(dense("kept"), gate=gate(0.4))
+    network = sequential(undecided, make(dense("gone"), gate=gate(0.0)))
+    smaller = remove_closed_sections(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert "kept" in names_in(smaller)
+    assert "gone" not in names_in(smaller)
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize("outer", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("inner", [0.0, 0.4, 1.0])
+def test_gates_inside_of_a_gated_section_are_decided_too(make, outer, inner):
+    x = keras.Input((4,))
+    section = keras.Model(x, residual(x, inner, "inner"))
+    network = sequential(dense(), make(section, gate=gate(outer)), dense())
+    smaller = remove_closed_sections(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert ("inner" in names_in(smaller)) == (inner > 0.0 and outer > 0.0)
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_sections_of_the_same_name_can_be_stripped(make):
+    # Inside of their gated layers, names need not differ from each other.
+    def section():
+        return keras.Sequential([dense("first"), dense("second")], name="section")
+
+    network = sequential(make(section(), gate=gate(1.0)), make(section(), gate=gate(1.0)))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert slim.count_params() == 4 * (4 * 4 + 4)
+
+
+def test_a_section_shared_by_two_gated_layers_stays_shared():
+    section = dense("section")
+    layers = [GatedResidual(section, gate=gate(1.0)) for _ in range(2)]
+    network = sequential(*layers)
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert slim.count_params() == 4 * 4 + 4
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_gated_layer_can_be_called_by_the_name_of_its_argument(make, theta):
+    inputs = keras.Input((4,))
+    network = model(inputs, make(dense(), gate=gate(theta))(inputs=inputs))
+    assert max_difference(network, strip_gates(network)) < 1e-5
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.4, 1.0])
+def test_masks_are_passed_on_in_the_rebuilt_network(theta):
+    inputs, other = keras.Input((3, 4)), keras.Input((5, 4))
+    mask = keras.Input((3, 5), dtype="bool")
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=2)
+    layer = GatedLayer(attention, gate(theta))
+    outputs = layer(inputs, other, attention_mask=mask)
+    network = model([inputs, other, mask], dense()(outputs))
+    smaller = remove_closed_sections(network)
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(8, n, 4)).astype("float32") for n in (3, 5)]
+    half = generator.random((8, 3, 5)) < 0.5
+    assert max_difference(network, smaller, [*x, half]) < 1e-5
+    if theta > 0.0:
+        everything = np.ones_like(half)
+        masked, unmasked = smaller([*x, half]), smaller([*x, everything])
+        assert float(keras.ops.max(abs(masked - unmasked))) > 1e-5
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize("theta", [0.0, 0.4, 1.0])
+def test_half_precision_layers_in_a_full_precision_session_stay_half(make, theta):
+    # As after loading a network that was trained under another policy.
+    policy = "mixed_bfloat16"
+    inputs = keras.Input((4,))
+    section = dense(dtype=policy)
+    half = gate(theta, dtype=policy)
+    network = model(inputs, make(section, gate=half, dtype=policy)(inputs))
+    rebuild = remove_closed_sections if theta == 0.4 else strip_gates
+    smaller = rebuild(network)
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    assert smaller.outputs[0].dtype == network.outputs[0].dtype == "bfloat16"
+    outputs, smaller_outputs = (np.asarray(m(x), "float32") for m in (network, smaller))
+    np.testing.assert_allclose(smaller_outputs, outputs, atol=0.02)
+
+
+def test_a_half_precision_gate_on_a_full_precision_branch_leaves_its_rounding():
+    inputs = keras.Input((4,))
+    branch = gate(1.0, dtype="mixed_bfloat16")(dense()(inputs))
+    network = model(inputs, branch)
+    slim = strip_gates(network)
+    assert slim.outputs[0].dtype == network.outputs[0].dtype == "bfloat16"

@@ -1,0 +1,138 @@
+"""Gates inside networks that are used as layers."""
+
+import keras
+import pytest
+from gated_networks import dense, gate, model, names_in, randomized, residual
+
+from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
+
+
+def chain_of(thetas, name):
+    """A nested functional network of one residual section for each theta."""
+    x = inputs = keras.Input((4,))
+    for i, theta in enumerate(thetas):
+        x = residual(x, theta, f"{name}_{i}")
+    return keras.Model(inputs, x, name=name)
+
+
+def sections_in(network):
+    return {name for name in names_in(network) if name.startswith("inner_")}
+
+
+@pytest.mark.parametrize("thetas", [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])
+def test_gates_inside_a_nested_network_are_decided(thetas):
+    inputs = keras.Input((4,))
+    x = chain_of(thetas, "inner")(dense("before")(inputs))
+    network = model(inputs, dense("after")(x))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    expected = {f"inner_{i}" for i, theta in enumerate(thetas) if theta == 1.0}
+    assert sections_in(slim) == expected
+
+
+def test_gates_two_networks_deep_are_decided():
+    inputs = keras.Input((4,))
+    inner = chain_of((0.0, 1.0), "inner")
+    x = keras.Input((4,))
+    middle = keras.Model(x, residual(inner(x), 0.0, "middle"))
+    network = model(inputs, residual(middle(inputs), 1.0, "outer"))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert names_in(slim) & {"inner_0", "middle"} == set()
+    assert {"inner_1", "outer"} <= names_in(slim)
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_gate_at_the_end_of_a_nested_sequential_closes_the_branch_outside(theta):
+    inputs = keras.Input((4,))
+    branch = keras.Sequential([dense("inner_0"), gate(theta)])
+    network = model(inputs, keras.layers.Add()([branch(inputs), inputs]))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert sections_in(slim) == ({"inner_0"} if theta == 1.0 else set())
+
+
+def test_a_closed_branch_takes_a_whole_nested_network_with_it():
+    inputs = keras.Input((4,))
+    branch = gate(0.0)(chain_of((1.0, 0.4), "inner")(inputs))
+    network = model(inputs, dense("kept")(keras.layers.Add()([inputs, branch])))
+    smaller = remove_closed_sections(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert sections_in(smaller) == set()
+
+
+def test_an_untouched_nested_network_keeps_its_place():
+    inputs = keras.Input((4,))
+    plain = chain_of((), "plain")
+    x = keras.Input((4,))
+    backbone = keras.Model(x, dense("inner_0")(x), name="backbone")
+    network = model(inputs, residual(backbone(plain(inputs)), 0.0, "gone"))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert slim.get_layer("backbone").get_layer("inner_0").built
+
+
+def test_a_sequential_network_is_rebuilt_as_a_functional_one():
+    network = keras.Sequential([keras.Input((4,)), dense(), gate(1.0), dense()])
+    slim = strip_gates(randomized(network))
+    assert max_difference(network, slim) < 1e-5
+    assert len(slim.layers) == 3
+
+
+def test_a_nested_network_called_twice_keeps_sharing_its_weights():
+    inputs = keras.Input((4,))
+    shared = chain_of((0.0, 1.0), "inner")
+    network = model(inputs, shared(dense()(shared(inputs))))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert sections_in(slim) == {"inner_1"}
+    assert slim.count_params() == 2 * (4 * 4 + 4)
+
+
+def test_a_nested_network_called_on_a_closed_branch_too_is_rebuilt_for_both():
+    inputs = keras.Input((4,))
+    x = keras.Input((4,))
+    linear = keras.layers.Dense(4, use_bias=False, name="linear")
+    shared = keras.Model(x, residual(linear(x), 1.0, "inner_0"))
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, shared(inputs) + shared(closed))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert "gone" not in names_in(slim)
+
+
+def test_a_nested_network_keeps_the_training_mode_it_is_called_with():
+    inputs = keras.Input((4,))
+    x = keras.Input((4,))
+    frozen = keras.Model(x, keras.layers.BatchNormalization()(residual(x, 0.0)))
+    network = model(inputs, dense()(frozen(inputs, training=False)))
+    slim = strip_gates(network)
+    batch = keras.random.normal((8, 4))
+    outputs, slim_outputs = (m(batch, training=True) for m in (network, slim))
+    assert float(keras.ops.max(abs(outputs - slim_outputs))) < 1e-5
+
+
+def test_several_inputs_and_outputs_of_a_nested_network_keep_their_places():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    closed = gate(0.0)(dense("inner_0")(a))
+    opened = gate(1.0)(dense("inner_1")(b))
+    nested = keras.Model([b, a], {"zero": closed, "live": opened, "sum": a + closed})
+    inputs = keras.Input((4,))
+    outputs = nested([dense("left")(inputs), dense("right")(inputs)])
+    total = keras.layers.Add()([inputs, outputs["zero"], outputs["live"]])
+    network = model(inputs, [total, outputs["sum"]])
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert sections_in(slim) == {"inner_1"}
+
+
+def test_a_nested_network_can_be_called_by_the_names_of_its_inputs():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    linear = keras.layers.Dense(4, use_bias=False)
+    nested = keras.Model([b, a], [residual(b, 1.0), linear(a)])
+    inputs = keras.Input((4,))
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, nested({"a": closed, "b": inputs}))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert "gone" not in names_in(slim)
