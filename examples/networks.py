@@ -23,7 +23,8 @@ def residual_network(
     Args:
         shape: Tuple, height, width and channels of an image.
         classes: Int, number of outputs.
-        sections: Int, number of residual sections, shared out over the stages.
+        sections: Int, number of residual sections, shared out over the stages; or a
+            list of their numbers, stage by stage.
         width: Int, channels of the first stage; doubled from stage to stage.
         stages: Int.
         gated: Whether sections have gates.
@@ -36,10 +37,12 @@ def residual_network(
     keras.utils.set_random_seed(seed)
     x = inputs = keras.Input(shape)
     x = keras.layers.Rescaling(1.0 / 255.0)(x)
-    for stage in range(stages):
+    if isinstance(sections, int):
+        sections = [len(range(stage, sections, stages)) for stage in range(stages)]
+    for stage, count in enumerate(sections):
         keeps_size = stage == 0 and shape[0] < 16
         x = _entry(x, width * 2**stage, strides=1 if keeps_size else 2)
-        for _ in range(stage, sections, stages):
+        for _ in range(count):
             branch = _section(x)
             if gated:
                 branch = klp.BernoulliGate(**gate_arguments)(branch)

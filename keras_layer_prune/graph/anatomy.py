@@ -6,7 +6,11 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.macs import call_macs
-from keras_layer_prune.graph.status import needed_calls, tensor_statuses
+from keras_layer_prune.graph.status import (
+    needed_calls,
+    nested_statuses,
+    tensor_statuses,
+)
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -19,36 +23,51 @@ class Use(NamedTuple):
     macs: int
 
 
-def layers_at_work(model, closed=()) -> list[Use]:
+def layers_at_work(model, closed=(), inputs=None) -> list[Use]:
     """Layers that the outputs still depend on once some gates are closed.
 
     Args:
         model: Functional or built sequential model.
         closed: `BernoulliGate` layers to take as closed.
+        inputs: List of statuses of the model's inputs; all live if None.
 
     Returns:
         List of `Use`, one for each call of a layer that holds no other layer that
         can be read, in running order.
     """
     functional = private.graph_of(model)
-    statuses = tensor_statuses(functional, set(closed))
+    statuses = tensor_statuses(functional, set(closed), inputs)
     return [
         use
         for call in needed_calls(functional, statuses)
-        for use in uses_of_call(call, closed)
+        for use in uses_of_call(call, closed, statuses)
     ]
 
 
-def uses_of_call(call, closed=()) -> list[Use]:
-    """Layers at work in one call of a graph, inside nested models too."""
+def uses_of_call(call, closed=(), statuses=None) -> list[Use]:
+    """Layers at work in one call of a graph, inside nested models too.
+
+    Args:
+        call: Call of a graph.
+        closed: `BernoulliGate` layers to take as closed.
+        statuses: Dictionary from `tensor_statuses` of the graph; all live if None.
+
+    Returns:
+        List of `Use`, in running order.
+    """
     layer = call.operation
+    inner = private.graph_of(layer)
+    if inner is not None:
+        return layers_at_work(
+            layer, closed, nested_statuses(call, inner, statuses or {})
+        )
     if isinstance(layer, GatedResidual | GatedLayer):
         parts = _parts_at_work(layer, closed)
-        return [use for part in parts for use in _uses_of(part, call, closed)]
-    return _uses_of(layer, call, closed)
+        return [use for part in parts for use in _uses_of_part(part, call, closed)]
+    return _uses_of_part(layer, call, closed)
 
 
-def _uses_of(layer, call, closed) -> list[Use]:
+def _uses_of_part(layer, call, closed) -> list[Use]:
     """Uses of a layer that works on a call's inputs and makes its outputs."""
     if private.graph_of(layer) is not None:
         return layers_at_work(layer, closed)

@@ -21,6 +21,9 @@ def clone_operation(operation, name=None):
     Raises:
         ValueError: If the layer cannot be made from its own config.
     """
+    if hasattr(operation, "get_vocabulary"):
+        # What it learned is not in its config, and never changes; it has no weights.
+        return operation
     if isinstance(operation, keras.layers.Lambda):
         return private.copy_of_lambda(operation, name or operation.name)
     try:

@@ -131,9 +131,14 @@ def _check_calls(network, gates):
             f"Gates called more than once: {shared}. A gate decides over one section; "
             "make a new `BernoulliGate()` for each branch."
         )
-    if hidden:
+    check_none_hidden(network, hidden)
+
+
+def check_none_hidden(network, names):
+    """Raise if there are names of gates that cannot be taken out of a network."""
+    if names:
         raise ValueError(
-            f"Gates that the graph of `{network.name}` does not show: {hidden}. They "
+            f"Gates that the graph of `{network.name}` does not show: {names}. They "
             "are inside a layer whose calls cannot be read, or lead to no output. "
             "Move each gate out of the layer, or use `GatedResidual` or `GatedLayer`."
         )

@@ -28,7 +28,8 @@ def why_no_branch(place) -> str:
 
 def advice_on_addition(place) -> str:
     """What to do about an addition without a shortcut."""
-    if not place.lineage.have_common_ancestor(place.call.operands):
+    operands = place.call.operands
+    if len(operands) < 2 or not place.lineage.have_common_ancestor(operands):
         return ""
     return (
         "A section needs a way around it that is linear: add its own input to its "

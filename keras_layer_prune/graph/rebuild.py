@@ -2,7 +2,11 @@
 
 import keras
 
-from keras_layer_prune.graph.gates import check_graph, find_gates
+from keras_layer_prune.graph.gates import (
+    check_graph,
+    check_none_hidden,
+    find_gates,
+)
 from keras_layer_prune.graph.retrace import Retrace
 
 
@@ -18,15 +22,17 @@ def remove_closed_sections(network) -> keras.Model:
         A functional model with weights of its own; `network` is left as it is.
 
     Raises:
-        ValueError: If the calls of `network` cannot be read.
+        ValueError: If the calls of `network`, or those around a closed gate, cannot be
+            read.
 
     Example:
 
     >>> smaller = keras_layer_prune.remove_closed_sections(model.network)
     """
     check_graph(network)
-    closed = [gate for gate in find_gates(network) if theta_of(gate) == 0.0]
-    return Retrace(closed=closed).rebuild(network)
+    rebuilt = Retrace(closed=_gates_at(0.0, network)).rebuild(network)
+    check_none_hidden(network, [gate.name for gate in _gates_at(0.0, rebuilt)])
+    return rebuilt
 
 
 def strip_gates(network) -> keras.Model:
@@ -42,7 +48,8 @@ def strip_gates(network) -> keras.Model:
         A functional model with weights of its own; `network` is left as it is.
 
     Raises:
-        ValueError: If gates are between 0 and 1, or the calls cannot be read.
+        ValueError: If gates are between 0 and 1, or the calls of `network`, or those
+            around a gate, cannot be read.
 
     Example:
 
@@ -51,10 +58,10 @@ def strip_gates(network) -> keras.Model:
     """
     check_graph(network)
     check_decided(network)
-    gates = find_gates(network)
-    closed = [gate for gate in gates if theta_of(gate) == 0.0]
-    opened = [gate for gate in gates if theta_of(gate) == 1.0]
-    return Retrace(closed=closed, opened=opened).rebuild(network)
+    closed, opened = _gates_at(0.0, network), _gates_at(1.0, network)
+    rebuilt = Retrace(closed=closed, opened=opened).rebuild(network)
+    check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
+    return rebuilt
 
 
 def check_decided(network):
@@ -70,6 +77,10 @@ def check_decided(network):
             "served network must be deterministic. Train for more epochs, or let "
             "`PruneSections(settle_by=...)` decide the rest."
         )
+
+
+def _gates_at(theta, network) -> list:
+    return [gate for gate in find_gates(network) if theta_of(gate) == theta]
 
 
 def theta_of(gate) -> float:

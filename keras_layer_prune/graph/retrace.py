@@ -7,6 +7,8 @@ one goes too: it changes nothing. Layers are copied rather than shared, so that 
 old network, and the weights of what was removed, can be freed.
 """
 
+import collections
+
 import keras
 from keras import tree
 
@@ -48,6 +50,7 @@ class Retrace:
         self._clones: dict[int, object] = {}
         self._nested: dict[tuple, keras.Model] = {}
         self._names: set[str] = set()
+        self._times: collections.Counter = collections.Counter()
         self.copies: list[tuple] = []
 
     def rebuild(self, model) -> keras.Model:
@@ -60,7 +63,9 @@ class Retrace:
     def _rebuild_graph(self, model, inputs=None, name=None):
         """Rebuild a model whose inputs have the given statuses; all live if None."""
         functional = private.graph_of(model)
-        self._names |= {call.operation.name for call in private.calls(functional)}
+        calls = private.calls(functional)
+        self._names |= {call.operation.name for call in calls}
+        self._times.update(id(call.operation) for call in calls)
         statuses = tensor_statuses(functional, self._closed, inputs)
         new_inputs = tree.map_structure(
             private.new_input, private.input_structure(functional)
@@ -128,6 +133,10 @@ class Retrace:
         operation = call.operation
         inner = private.graph_of(operation)
         known = nested_statuses(call, inner, values.statuses)
+        if self._times[id(operation)] > 1:
+            # One copy serves all calls. Two of them, made for different zeros, would
+            # share layers, and Keras does not load those as shared again.
+            known = [Status.LIVE] * len(known)
         key = (id(operation), *known)
         if key not in self._nested:
             variants = sum(k[0] == id(operation) for k in self._nested)
@@ -169,7 +178,7 @@ class Retrace:
         if former_owner is not None and id(layer) not in self._clones:
             name = f"{former_owner.name}_{name}" if name in self._names else name
             self._names.add(name)
-        if not self._is_touched(layer):
+        if private.graph_of(layer) is None or not self._is_touched(layer):
             return self._clone(layer, name)
         if id(layer) not in self._clones:
             self._clones[id(layer)] = self._rebuild_graph(layer, name=name)

@@ -35,6 +35,9 @@ class GateClock(keras.layers.Layer):
         self.last_step = self._counter("last_step")
         self.skipped = self._counter("skipped")
         self.built = True
+        # Without `PruneSections` the time of the moving phase is over: gates rest, or
+        # take steps of the user's own size under the full price.
+        self.start(now=0, first_step=-2, last_step=-1)
 
     def _counter(self, name):
         return self.add_weight(
@@ -73,8 +76,12 @@ class GateClock(keras.layers.Layer):
         """Count a step in which no gate moved, because its loss was not finite."""
         self.skipped.assign_add(tf.cast(tf.logical_not(is_usable), tf.int64))
 
+    def is_holding(self, now):
+        """Whether gates have yet to start to move in step `now`; boolean scalar."""
+        return now < self.first_step.value
+
     def reach(self, now):
-        """How far a gate moves in step `now` if it is charged in full and earns nothing.
+        """How far a gate moves in step `now`, charged in full and earning nothing.
 
         Falls linearly to 0 at the last step.
 

@@ -6,6 +6,7 @@ import inspect
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 from keras_layer_prune.graph.gates import (
     check_gated_network,
@@ -26,7 +27,11 @@ from keras_layer_prune.training.gate_gradients import (
 from keras_layer_prune.training.gate_update import all_finite, move_gates
 from keras_layer_prune.training.replicas import replicas, sum_over_replicas
 from keras_layer_prune.training.shrink import shrink
-from keras_layer_prune.training.train_size import checked_train_size, infer_train_size
+from keras_layer_prune.training.train_size import (
+    checked_train_size,
+    infer_train_size,
+    known_train_size,
+)
 from keras_layer_prune.variational._checks import one_of
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
@@ -142,6 +147,7 @@ class GatedModel(keras.Model):
         check_draws(gate_gradient, self.gates)
         self.gate_gradient = gate_gradient
         self.given_train_size = checked_train_size(train_size)
+        self.train_size = self.given_train_size
         self.gate_step_size = checked_step_size(gate_step_size)
         self.weight_prior = weight_prior or GaussianScaleMixturePrior(1.0)
         super().compile(*args, **kwargs)
@@ -149,6 +155,8 @@ class GatedModel(keras.Model):
     def get_compile_config(self):
         """Arguments of `compile`, with which a loaded model is compiled again."""
         serialize = keras.saving.serialize_keras_object
+        if not self.compiled:
+            return {}
         own = {
             "train_size": self.given_train_size,
             "gate_step_size": serialize(self.gate_step_size),
@@ -172,11 +180,9 @@ class GatedModel(keras.Model):
         return super().fit(*args, **kwargs)
 
     def _set_train_size(self, given):
-        size = self.given_train_size or infer_train_size(
-            given.get("x"),
-            given.get("batch_size"),
-            0.0 if given.get("validation_data") else given.get("validation_split", 0.0),
-        )
+        has_own_validation = given.get("validation_data") is not None
+        split = 0.0 if has_own_validation else given.get("validation_split", 0.0)
+        size = self.given_train_size or infer_train_size(given.get("x"), split)
         if size != self.train_size:
             # It is a constant of the compiled step.
             self.train_function = None
@@ -186,7 +192,7 @@ class GatedModel(keras.Model):
         """What a section has to take off the training loss, in nats per example."""
         if gate.prior is None:
             return DEFAULT_PRICE
-        return gate.prior.log_gamma / self.train_size
+        return gate.prior.log_gamma / known_train_size(self.train_size)
 
     def gate_cost(self):
         """Cost of the gates that may be open, in nats per example; scalar tensor."""
@@ -197,7 +203,7 @@ class GatedModel(keras.Model):
         """Cost of the weights behind gates, in nats per example; scalar tensor."""
         weights = section_weights(self.network)
         costs = [self.weight_prior.cost(weight.value) for weight in weights]
-        return tf.add_n([tf.zeros([]), *costs]) / self.train_size
+        return tf.add_n([tf.zeros([]), *costs]) / known_train_size(self.train_size)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -206,7 +212,9 @@ class GatedModel(keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         # What layers add belongs to sections in part, and jumps when one leaves.
         added = sum(tf.reduce_sum(tf.cast(term, loss.dtype)) for term in self.losses)
-        self._data_loss.update_state((loss - added) * replicas())
+        self._data_loss.update_state(
+            loss * replicas() - added, sample_weight=_number_of_examples(x)
+        )
         return loss
 
     def train_step(self, data):
@@ -240,7 +248,8 @@ class GatedModel(keras.Model):
             differences = self._paired_differences(data, gates, data_cost, draws)
         else:
             scale = self.optimizer.scale_loss(tf.ones([]))
-            differences = [slope / scale for slope in slopes]
+            # A gate that the loss does not depend on has no slope.
+            differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
         if weights:
             self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
         self._move_gates(gates, differences, data_cost)
@@ -279,13 +288,16 @@ class GatedModel(keras.Model):
         if self.gate_step_size is None:
             mean_price = sum(abs(price) for price in prices) / len(prices)
             return self.clock.reach(now) / (mean_price or DEFAULT_PRICE)
-        if callable(self.gate_step_size):
-            return tf.cast(self.gate_step_size(now), tf.float32)
-        return tf.constant(self.gate_step_size)
+        chosen = self.gate_step_size
+        step_size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
+        return tf.where(self.clock.is_holding(now), 0.0, step_size)
 
     def _step_logs(self, x, y, outputs, sample_weight, cost):
         loss = next(metric for metric in self.metrics if metric.name == "loss")
-        loss.update_state(tf.cast(cost * replicas(), tf.float32) + self.gate_cost())
+        loss.update_state(
+            tf.cast(cost * replicas(), tf.float32) + self.gate_cost(),
+            sample_weight=_number_of_examples(x),
+        )
         logs = self.compute_metrics(x, y, outputs, sample_weight)
         thetas = [gate.probability.value for gate in self.gates]
         logs["expected_sections"] = tf.add_n([*thetas, tf.constant(float(self._kept))])
@@ -351,3 +363,8 @@ class GatedModel(keras.Model):
             config.pop("network"), custom_objects=custom_objects
         )
         return cls(network, **config)
+
+
+def _number_of_examples(x):
+    """Examples in a batch, by which Keras weighs the batch's loss in an epoch."""
+    return tf.shape(next(part for part in tree.flatten(x) if part is not None))[0]

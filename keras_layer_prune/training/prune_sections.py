@@ -22,8 +22,8 @@ class PruneSections(keras.callbacks.Callback):
 
     Gates hold during the first `hold` of the training. Then they move, under a price
     that rises to the full one, so that the least useful section leaves first. At
-    `settle_by` all are decided: those still between 0 and 1 are rounded, and from there
-    on what is left trains without noise. Closed sections leave at the end of each epoch.
+    `settle_by` all are decided: those still between 0 and 1 are rounded, and what is
+    left trains on without noise. Closed sections leave at the end of each epoch.
 
     Source: arXiv 2406.04549; the schedule is this package's.
 
@@ -131,6 +131,8 @@ class PruneSections(keras.callbacks.Callback):
         self._step = epoch * self._steps_per_epoch
         self._last_step = math.ceil(self.settle_by * total)
         self.model.clock.start(self._step, round(self.hold * total), self._last_step)
+        # The clock counts from 0 again.
+        self._skipped = 0
 
     def _passed(self, before, interval) -> bool:
         """Whether a multiple of `interval` lies between the last call and this one."""

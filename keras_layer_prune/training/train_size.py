@@ -29,18 +29,26 @@ def checked_train_size(train_size) -> int | None:
     return int(train_size)
 
 
-def infer_train_size(x, batch_size=None, steps_per_epoch=None, validation_split=0.0):
+def known_train_size(train_size) -> int:
+    """Return the number of training examples, or raise if nobody has told it yet."""
+    if train_size is None:
+        raise ValueError(
+            "The number of training examples is not known outside of `fit`. " + _ASK
+        )
+    return train_size
+
+
+def infer_train_size(x, validation_split=0.0):
     """The number of examples in one epoch of what `fit` received.
 
     Args:
         x: First argument of `fit`.
-        batch_size: The argument of `fit`.
-        steps_per_epoch: The argument of `fit`. An epoch cut short does not make the
-            training set smaller, so it only counts where the data has no end.
         validation_split: The argument of `fit`.
 
     Returns:
-        Int.
+        Int. Of data sets that yield batches, the number of batches times the size of
+        the first one: too many by what the last batch lacks. `steps_per_epoch` does
+        not count: an epoch cut short does not make the training set smaller.
 
     Raises:
         ValueError: If the data does not tell its size.

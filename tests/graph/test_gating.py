@@ -3,10 +3,17 @@ import numpy as np
 import pytest
 
 import keras_layer_prune as klp
-from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.gates import find_gates, gated_sections
 from keras_layer_prune.graph.retrace import Retrace
 
 layers = keras.layers
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask"),
+    pytest.mark.filterwarnings(
+        "ignore:The object being serialized includes a `lambda`"
+    ),
+]
 
 
 def dense_section(x, width=8, activation="relu", name=None):
@@ -316,6 +323,48 @@ def randomised_keeping_gates(model):
     for gate, theta in thetas:
         gate.probability.assign(theta)
     return model
+
+
+def test_a_model_shared_by_a_closed_branch_is_saved_with_its_weights(tmp_path):
+    x = inputs = keras.Input((8,))
+    shared = keras.Model(inputs, layers.ReLU()(layers.Dense(8)(x)), name="shared")
+    x = inputs = keras.Input((8,))
+    branch = klp.BernoulliGate(initial_probability=0.0)(layers.Dense(8)(x))
+    model = randomised_keeping_gates(
+        keras.Model(inputs, [shared(branch), shared(x), layers.Add()([x, branch])])
+    )
+    slim = klp.strip_gates(model)
+    assert_equal_outputs(model, slim)
+    slim.save(tmp_path / "slim.keras")
+    loaded = keras.models.load_model(tmp_path / "slim.keras")
+    assert_equal_outputs(slim, loaded)
+
+
+def test_a_zero_passes_into_a_nested_model():
+    a, b = keras.Input((8,)), keras.Input((8,))
+    fed = layers.Dense(8, use_bias=False, name="fed")(b)
+    nested = keras.Model([a, b], layers.Add()([a, fed]), name="nested")
+    x = inputs = keras.Input((8,))
+    gate = klp.BernoulliGate(initial_probability=0.0)
+    model = keras.Model(inputs, nested([x, gate(layers.Dense(8)(x))]))
+    randomised_keeping_gates(model)
+    slim = klp.strip_gates(model)
+    assert_equal_outputs(model, slim)
+    assert slim.count_params() == 0
+    (section,) = gated_sections(model)
+    assert section.layers[-1].name == "fed"
+    assert section.parameters == model.count_params() - 2
+
+
+def test_a_vocabulary_is_kept():
+    words = keras.Input((4,), dtype="string")
+    lookup = layers.StringLookup()
+    lookup.adapt(["blue", "red", "blue"])
+    x = layers.Flatten()(layers.Embedding(4, 2)(lookup(words)))
+    model = keras.Model(words, dense_section(x))
+    gated = klp.gate_sections(model, initial_probability=1.0)
+    data = keras.ops.convert_to_tensor([["red", "blue", "green", "red"]])
+    np.testing.assert_array_equal(gated(data), model(data))
 
 
 def test_a_nested_model_with_a_call_of_its_own_is_not_read():

@@ -1,0 +1,95 @@
+"""Rebuilding is exact and leaves nothing useless, whatever the network.
+
+`KLP_EXAMPLES` sets the number of random networks.
+"""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+from gated_networks import layers_in
+from hypothesis import HealthCheck, event, given, settings
+from random_networks import networks
+
+from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
+from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.gates import find_gates
+
+over_random_networks = settings(
+    max_examples=int(os.environ.get("KLP_EXAMPLES", "25")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def names_of_dense(layers):
+    return {layer.name for layer in layers if isinstance(layer, keras.layers.Dense)}
+
+
+def names_that_matter(network):
+    """Layers with a weight that changes some output: what gradients say."""
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    layers = [x for x in layers_in(network) if isinstance(x, keras.layers.Dense)]
+    with tf.GradientTape() as tape:
+        outputs = network(x)
+        # Each output's entries count differently, so that nothing cancels.
+        total = sum(
+            tf.reduce_sum(y * np.linspace(1.0, 2.0, 32).reshape(8, 4)) for y in outputs
+        )
+    gradients = tape.gradient(total, [[w.value for w in x.weights] for x in layers])
+    return {
+        layer.name
+        for layer, of_layer in zip(layers, gradients, strict=True)
+        if any(g is not None and np.any(g != 0.0) for g in of_layer)
+    }
+
+
+def closed_gates(network):
+    return [g for g in find_gates(network) if float(g.probability) == 0.0]
+
+
+def decide(network):
+    """Open every second undecided gate, close the others."""
+    undecided = [g for g in find_gates(network) if 0.0 < float(g.probability) < 1.0]
+    for i, gate in enumerate(undecided):
+        gate.probability.assign(i % 2)
+
+
+@over_random_networks
+@given(networks)
+def test_removing_closed_sections_changes_no_output(network):
+    event(f"{len(closed_gates(network))} closed gates")
+    smaller = remove_closed_sections(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert closed_gates(smaller) == []
+
+
+@over_random_networks
+@given(networks)
+def test_stripping_gates_changes_no_output_and_leaves_none(network):
+    decide(network)
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert find_gates(slim) == []
+
+
+@over_random_networks
+@given(networks)
+def test_exactly_the_layers_that_matter_are_left(network):
+    smaller = remove_closed_sections(network)
+    left = names_of_dense(layers_in(smaller))
+    at_work = [u.layer for u in layers_at_work(network, closed_gates(network))]
+    assert left == names_that_matter(network)
+    assert left == names_of_dense(at_work)
+
+
+@over_random_networks
+@given(networks)
+def test_a_rebuilt_network_is_made_again_from_its_config(network):
+    smaller = remove_closed_sections(network)
+    again = keras.Model.from_config(smaller.get_config())
+    again.set_weights(smaller.get_weights())
+    assert max_difference(smaller, again) < 1e-6
+    assert again.get_config() == smaller.get_config()
