@@ -155,6 +155,14 @@ def replace_layer(owner, name, layer):
     tracker.lock()
 
 
+def decays(optimizer, variable) -> bool:
+    """Whether an optimizer's weight decay acts on a variable.
+
+    `exclude_from_weight_decay` is public, what it was told is not.
+    """
+    return optimizer._use_weight_decay(variable)
+
+
 def replace_optimizer(model, optimizer):
     """Replace the optimizer of a compiled model.
 

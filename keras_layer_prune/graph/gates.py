@@ -64,6 +64,13 @@ def _section(gate, whole, network) -> GatedSection:
     )
 
 
+def saved_share(network, closed) -> float:
+    """The share of a network's multiply-accumulates that leaves with some gates."""
+    whole = count_macs(layers_at_work(network))
+    rest = count_macs(layers_at_work(network, set(closed)))
+    return 1.0 - rest / whole if whole else 1.0
+
+
 def section_weights(network) -> list:
     """Trainable weights that only gates keep in the network, each once."""
     whole = {use.layer for use in layers_at_work(network)}

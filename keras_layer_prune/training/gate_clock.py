@@ -8,8 +8,9 @@ import tensorflow as tf
 # within a small part of the phase, and the phase leaves room for many decisions.
 _REACH = 10.0
 
-# No step takes such a gate further than this, however short the training is.
-_LONGEST_STEP = 0.1
+# No minibatch moves a gate further than this: a decision takes many of them, however
+# short the training is and whatever one of them says.
+LONGEST_STEP = 0.1
 
 # The part of the moving phase over which the charged price rises to the full one.
 _RISE = 0.7
@@ -94,7 +95,7 @@ class GateClock(keras.layers.Layer):
         left = 1.0 - self._progress(now)
         is_moving = tf.logical_and(left > 0.0, left <= 1.0)
         step = 2.0 * _REACH * left / self._duration()
-        return tf.where(is_moving, tf.minimum(step, _LONGEST_STEP), 0.0)
+        return tf.where(is_moving, tf.minimum(step, LONGEST_STEP), 0.0)
 
     def pressure(self, now):
         """The part of its price that a gate is charged in step `now`.

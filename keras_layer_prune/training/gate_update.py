@@ -1,5 +1,7 @@
 """One projected step of every gate."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from keras_layer_prune.variational.projection import projected_step
@@ -8,7 +10,19 @@ from keras_layer_prune.variational.projection import projected_step
 _AVERAGED_STEPS = 100
 
 
-def move_gates(gates, differences, prices, step_size, is_usable):
+class GateStep(NamedTuple):
+    """How far gates move.
+
+    Attributes:
+        size: float32 scalar tensor, probability per nat per example.
+        longest: Float, the furthest that one minibatch may move a gate.
+    """
+
+    size: object
+    longest: float = 1.0
+
+
+def move_gates(gates, differences, prices, step, is_usable):
     """Move the gates' probabilities, and remember what each section earned.
 
     Args:
@@ -16,12 +30,12 @@ def move_gates(gates, differences, prices, step_size, is_usable):
         differences: List of float32 scalar tensors, estimates of what opening each
             gate changes in the loss, in nats per example.
         prices: List of scalars, what opening each gate costs, in nats per example.
-        step_size: float32 scalar tensor, probability per nat per example.
+        step: `GateStep`.
         is_usable: Boolean scalar tensor. If false nothing moves.
     """
     for gate, difference, price in zip(gates, differences, prices, strict=True):
         theta, benefit = gate.probability.value, gate.benefit.value
-        moved = projected_step(theta, difference + price, step_size)
+        moved = projected_step(theta, difference + price, step.size, step.longest)
         averaged = benefit - (benefit + difference) / _AVERAGED_STEPS
         gate.probability.assign(tf.where(is_usable, moved, theta))
         gate.benefit.assign(tf.where(is_usable, averaged, benefit))

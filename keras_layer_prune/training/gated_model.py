@@ -17,14 +17,15 @@ from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.checks import checked_new_path, checked_step_size
 from keras_layer_prune.training.decisions import decision_entries
-from keras_layer_prune.training.gate_clock import GateClock
+from keras_layer_prune.training.gate_clock import LONGEST_STEP, GateClock
 from keras_layer_prune.training.gate_gradients import (
     DRAWS_OF,
     GATE_GRADIENTS,
     PAIRED_ESTIMATORS,
     check_draws,
 )
-from keras_layer_prune.training.gate_update import all_finite, move_gates
+from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
+from keras_layer_prune.training.optimizer_state import check_carry_over
 from keras_layer_prune.training.replicas import replicas, sum_over_replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
@@ -151,6 +152,8 @@ class GatedModel(keras.Model):
         self.gate_step_size = checked_step_size(gate_step_size)
         self.weight_prior = weight_prior or GaussianScaleMixturePrior(1.0)
         super().compile(*args, **kwargs)
+        if self.optimizer is not None:
+            check_carry_over(self.optimizer)
 
     def get_compile_config(self):
         """Arguments of `compile`, with which a loaded model is compiled again."""

@@ -1,6 +1,58 @@
 """An optimizer's state, carried over to a network with fewer variables."""
 
 import keras
+import numpy as np
+
+from keras_layer_prune import _keras_private as private
+
+
+def check_carry_over(optimizer):
+    """Raise if `carry_over` will not be able to do its work.
+
+    Said when a model is compiled, not in the middle of its training.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`, built or not; it is left alone.
+
+    Raises:
+        ValueError: What `remade` or `carry_over` raises.
+    """
+    variables = [keras.Variable(np.zeros(shape, "float32")) for shape in ((2, 2), (2,))]
+    trial = remade(optimizer)
+    trial.build(variables)
+    carry_over(trial, variables, variables, kept=[0, 1])
+
+
+def remade(optimizer):
+    """An optimizer like another one, without its state.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`.
+
+    Returns:
+        An optimizer that is not built.
+
+    Raises:
+        ValueError: If it cannot be made again from its config.
+    """
+    try:
+        with keras.saving.custom_object_scope(_classes_of(optimizer)):
+            return type(optimizer).from_config(optimizer.get_config())
+    except Exception as error:
+        raise ValueError(
+            f"The optimizer {type(optimizer).__name__} cannot be made again from its "
+            f"config, which a smaller network needs: {error} Give its class, and that "
+            "of its schedule, a `get_config()` that returns all arguments of the "
+            "constructor, as saving a model needs too."
+        ) from error
+
+
+def _classes_of(part) -> dict[str, type]:
+    """Classes of an optimizer and its schedule, which need not be registered."""
+    kinds = keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule
+    inner = [value for value in vars(part).values() if isinstance(value, kinds)]
+    classes = {type(part).__name__: type(part)}
+    return {k: v for x in inner for k, v in _classes_of(x).items()} | classes
 
 
 def carry_over(optimizer, old_variables, new_variables, kept):
@@ -25,7 +77,9 @@ def carry_over(optimizer, old_variables, new_variables, kept):
     Raises:
         ValueError: If the optimizer keeps state in a form that is not known.
     """
-    fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh = remade(optimizer)
+    survivors = [old_variables[position] for position in kept]
+    _exclude_from_decay(optimizer, fresh, survivors, new_variables)
     fresh.build(new_variables)
     copied = _copy(optimizer, fresh, len(old_variables), kept)
     missing = [v.path for v in fresh.variables if id(v) not in copied]
@@ -37,6 +91,18 @@ def carry_over(optimizer, old_variables, new_variables, kept):
             "`build(variables)`."
         )
     return fresh
+
+
+def _exclude_from_decay(old, new, old_variables, new_variables):
+    """Repeat what `exclude_from_weight_decay` was told; no config holds it."""
+    pairs = zip(old_variables, new_variables, strict=True)
+    excluded = [target for v, target in pairs if not private.decays(old, v)]
+    if excluded:
+        new.exclude_from_weight_decay(var_list=excluded)
+    for name, inner in vars(new).items():
+        if isinstance(inner, keras.optimizers.Optimizer):
+            source = getattr(old, name)
+            _exclude_from_decay(source, inner, old_variables, new_variables)
 
 
 def _copy(old, new, number_of_old, kept) -> set[int]:
@@ -55,7 +121,7 @@ def _copy(old, new, number_of_old, kept) -> set[int]:
 
 
 def _is_slot_list(name, value, kept) -> bool:
-    if name == "_trainable_variables" or not isinstance(value, list):
+    if name in ("_trainable_variables", "_variables") or not isinstance(value, list):
         return False
     is_slot = [isinstance(slot, keras.Variable) or slot is None for slot in value]
     return len(value) == len(kept) > 0 and all(is_slot)

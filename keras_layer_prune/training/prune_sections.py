@@ -6,6 +6,7 @@ import warnings
 
 import keras
 
+from keras_layer_prune.graph.gates import saved_share
 from keras_layer_prune.graph.rebuild import theta_of
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
@@ -32,7 +33,10 @@ class PruneSections(keras.callbacks.Callback):
             gate is decided.
         hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
         every: Int, also remove closed sections every so many steps. None: at the ends
-            of epochs only. Each removal makes Keras trace the step again.
+            of epochs only.
+        min_saving: Float in `[0, 1]`. Closed sections wait for each other, at most
+            until `settle_by`, until they hold this share of the network's MACs: each
+            removal makes Keras trace the step again, which takes seconds.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:
@@ -54,12 +58,14 @@ class PruneSections(keras.callbacks.Callback):
         settle_by: float = 0.5,
         hold: float = 0.05,
         every: int | None = None,
+        min_saving: float = 0.1,
         verbose: int = 1,
     ):
         super().__init__()
         self.settle_by = fraction("settle_by", settle_by)
         self.hold = fraction("hold", hold)
         self.every = every
+        self.min_saving = fraction("min_saving", min_saving)
         self.verbose = verbose
         self.trajectories: dict[str, list] = {}
         if not self.hold < self.settle_by:
@@ -142,7 +148,7 @@ class PruneSections(keras.callbacks.Callback):
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
         closed = [gate for gate in self.model.gates if self._is_gone(gate)]
-        if closed:
+        if closed and saved_share(self.model.network, closed) >= self.min_saving:
             self._decide(closed, [])
 
     def _is_gone(self, gate) -> bool:
@@ -196,5 +202,6 @@ class PruneSections(keras.callbacks.Callback):
             "settle_by": self.settle_by,
             "hold": self.hold,
             "every": self.every,
+            "min_saving": self.min_saving,
             "verbose": self.verbose,
         }

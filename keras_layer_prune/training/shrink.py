@@ -25,9 +25,12 @@ def shrink(model, closed, opened):
         closed: Gates whose sections go.
         opened: Gates that go and leave their sections.
     """
-    replacement = _make_replacement(model, closed, opened)
+    # Variables have to be made as the old ones were, mirrored if they were.
+    with model.distribute_strategy.scope():
+        replacement = _make_replacement(model, closed, opened)
     private.replace_layer(model, "network", replacement.network)
-    private.replace_optimizer(model, replacement.optimizer)
+    if model.compiled:
+        private.replace_optimizer(model, replacement.optimizer)
     # `fit` looks the training function up at every step, the others on every call.
     is_training = model.train_function is not None
     model.test_function = None
@@ -44,7 +47,7 @@ def _make_replacement(model, closed, opened) -> _Replacement:
 
 
 def _shrunk_optimizer(model, network, copies):
-    optimizer = model.optimizer
+    optimizer = model.optimizer if model.compiled else None
     if optimizer is None or not optimizer.built:
         return optimizer
     old_variables = model.trainable_variables

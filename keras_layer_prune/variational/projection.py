@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def projected_step(theta, gradient, step_size):
+def projected_step(theta, gradient, step_size, longest=1.0):
     """One step of projected gradient descent on probabilities.
 
     `argmin{ |p - (theta - step_size * gradient)| }` over `0 <= p <= 1`. The bounds
@@ -13,8 +13,10 @@ def projected_step(theta, gradient, step_size):
         theta: Tensor of any shape, in `[0, 1]`.
         gradient: Tensor shaped like `theta`, in nats per example.
         step_size: Scalar, probability per nat per example.
+        longest: Scalar, the furthest that one step may go. From 1 on it says nothing.
 
     Returns:
         Tensor shaped like `theta`, in `[0, 1]`.
     """
-    return tf.clip_by_value(theta - step_size * gradient, 0.0, 1.0)
+    move = tf.clip_by_value(step_size * gradient, -longest, longest)
+    return tf.clip_by_value(theta - move, 0.0, 1.0)
