@@ -282,18 +282,19 @@ class GatedModel(keras.Model):
         is_usable = all_finite([data_cost, *differences])
         self.clock.count_skipped(is_usable)
         prices = [self.price(gate) for gate in gates]
-        step_size = self._step_size(now, prices)
+        step = self._gate_step(now, prices)
         due = [price * self.clock.pressure(now) for price in prices]
-        move_gates(gates, differences, due, step_size, is_usable)
+        move_gates(gates, differences, due, step, is_usable)
 
-    def _step_size(self, now, prices):
-        """Probability per nat per example, at the training step `now`."""
+    def _gate_step(self, now, prices):
+        """How far gates move at the training step `now`."""
         if self.gate_step_size is None:
             mean_price = sum(abs(price) for price in prices) / len(prices)
-            return self.clock.reach(now) / (mean_price or DEFAULT_PRICE)
+            size = self.clock.reach(now) / (mean_price or DEFAULT_PRICE)
+            return GateStep(size, LONGEST_STEP)
         chosen = self.gate_step_size
-        step_size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
-        return tf.where(self.clock.is_holding(now), 0.0, step_size)
+        size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
+        return GateStep(tf.where(self.clock.is_holding(now), 0.0, size))
 
     def _step_logs(self, x, y, outputs, sample_weight, cost):
         loss = next(metric for metric in self.metrics if metric.name == "loss")
