@@ -58,7 +58,7 @@ class PruneSections(keras.callbacks.Callback):
         settle_by: float = 0.5,
         hold: float = 0.05,
         every: int | None = None,
-        min_saving: float = 0.1,
+        min_saving: float = 0.2,
         verbose: int = 1,
     ):
         super().__init__()

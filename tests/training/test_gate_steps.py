@@ -46,7 +46,7 @@ def one_step(network, gate_gradient="straight_through", step_size=0.01, **clock)
     )
     if clock:
         model.clock.start(**clock)
-    model.fit(X, Y, verbose=0)
+    model.fit(X, Y, shuffle=False, verbose=0)
     return thetas(model)
 
 
