@@ -11,9 +11,9 @@ import results
 
 INTRODUCTION = """# Benchmarks
 
-Made by `python benchmarks/table.py` from the JSON files in `results/`; each of them names
-the command, the machine and the versions. Figures are means, with the smallest and the
-largest in brackets.
+Made by `python benchmarks/table.py` from the JSON files in `results/`; each of them
+names the command, the machine and the versions. Figures are means, with the smallest
+and the largest in brackets.
 """
 
 
@@ -71,18 +71,20 @@ def overhead(result):
     yield "## What a training step costs"
     yield ""
     yield (
-        "Steps of both models taken in turn; median of the ratios, quartiles in brackets."
+        "Steps of both models taken in turn; median of the ratios, quartiles in "
+        "brackets."
     )
     yield ""
     yield "| | jit_compile | ms | ratio | model variables | optimizer variables |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for row in result["rows"]:
         first, second = row["milliseconds"]
+        counts = [row.get(f"{what} variables", "") for what in ("model", "optimizer")]
         low, high = row["quartiles"]
         yield (
             f"| {row['what']} | {row['jit_compile']} | {first:.1f} / {second:.1f} "
             f"| {row['median ratio']:.3f} ({low:.3f}-{high:.3f}) "
-            f"| {row.get('model variables', '')} | {row.get('optimizer variables', '')} |"
+            f"| {counts[0]} | {counts[1]} |"
         )
 
 

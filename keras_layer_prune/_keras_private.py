@@ -3,7 +3,7 @@
 Checked against Keras 3.15. If a Keras release breaks something, it breaks here.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import tree
@@ -13,7 +13,7 @@ from keras.src.models.functional import Functional
 class Call(NamedTuple):
     """One call of an operation (a layer, or a raw `keras.ops` function) in a graph."""
 
-    operation: object
+    operation: Any
     args: tuple
     kwargs: dict
     inputs: list

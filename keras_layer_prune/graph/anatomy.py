@@ -1,6 +1,6 @@
 """What a network computes once some gates are closed: layers, parameters, MACs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -19,7 +19,7 @@ from keras_layer_prune.layers.gated_residual import GatedResidual
 class Use(NamedTuple):
     """One layer at work in one place of a network."""
 
-    layer: object
+    layer: Any
     macs: int
 
 

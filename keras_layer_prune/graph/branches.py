@@ -79,7 +79,7 @@ def find_additions(model, gates) -> list[Place]:
     times = collections.Counter(
         _key(call) for _, graph in graphs for call in lineages[id(graph)].calls
     )
-    places = {}
+    places: dict[int, Place] = {}
     for path, graph in graphs:
         lineage = lineages[id(graph)]
         for call in filter(_is_listed, lineage.calls):
@@ -158,7 +158,8 @@ def _constants(arguments) -> list:
 
 def _linear_way(operand, others, lineage) -> Shortcut | None:
     """The nearest tensor behind an operand that all others depend on."""
-    waiting, seen = collections.deque([(operand, ())]), set()
+    waiting: collections.deque = collections.deque([(operand, ())])
+    seen = set()
     while waiting and others:
         tensor, way = waiting.popleft()
         if id(tensor) in seen:

@@ -91,7 +91,8 @@ class Lineage:
         """
         if not self._is_only_use(tensor, user):
             return []
-        kept, dropped, waiting = [], set(), [tensor]
+        kept, waiting = [], [tensor]
+        dropped: set[int] = set()
         while waiting:
             call = self.maker(waiting.pop())
             if call is None or id(call.outputs[0]) in dropped:

@@ -132,7 +132,7 @@ class _Names:
     """Names of sections, each given once."""
 
     def __init__(self):
-        self._given = collections.Counter()
+        self._given: collections.Counter = collections.Counter()
 
     def of_addition(self, place) -> str:
         """A name for an addition without a shortcut."""

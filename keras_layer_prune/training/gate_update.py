@@ -1,6 +1,6 @@
 """One projected step of every gate."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ class GateStep(NamedTuple):
         longest: Float, the furthest that one minibatch may move a gate.
     """
 
-    size: object
+    size: Any
     longest: float = 1.0
 
 

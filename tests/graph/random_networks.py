@@ -102,4 +102,6 @@ class Builder:
         return f"own_{kind}_{self._count}"
 
 
-networks = sections(depth=2, most=5).map(lambda drawn: Builder().network(drawn))
+def network_of(sections):
+    """A network of sections in a row, its weights random."""
+    return Builder().network(sections)

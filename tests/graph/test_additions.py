@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gated_networks import dense, gate, kinds_in, model, names_in
 
-from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
+from keras_layer_prune.graph.gates import find_gates
 
 
 def thetas_in(network):

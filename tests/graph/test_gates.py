@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from gated_networks import dense, gate, model, residual
+from gated_networks import dense, gate, model, randomized, residual
 
 from keras_layer_prune import BernoulliGate, GatedLayer, GatedResidual, strip_gates
 from keras_layer_prune.graph.gates import (
@@ -135,6 +135,10 @@ def test_a_gate_hidden_in_a_custom_layer_is_an_error_whose_advice_works():
     check_gated_network(keras.Model(inputs, GatedLayer(Block(dense()))(inputs)))
 
 
+def names_with_weights(layers):
+    return [layer.name for layer in layers if layer.count_params()]
+
+
 def test_sections_are_listed_with_what_leaves_with_them():
     inputs = keras.Input((4,))
     hidden = dense("hidden", units=6)(inputs)
@@ -143,25 +147,18 @@ def test_sections_are_listed_with_what_leaves_with_them():
     network = model(inputs, dense("head")(x))
     first, second = gated_sections(network)
     assert first.name == "first"
-    assert [layer.name for layer in first.layers if layer.count_params()] == [
-        "hidden",
-        "out",
-    ]
-    assert [layer.name for layer in second.layers if layer.count_params()] == ["section"]
+    assert names_with_weights(first.layers) == ["hidden", "out"]
+    assert names_with_weights(second.layers) == ["section"]
 
 
 @pytest.mark.parametrize("closed", range(3))
 def test_a_section_has_the_parameters_that_its_removal_saves(closed):
-    network = model(*vars_of(chain_of(1.0, 1.0, 1.0)))
+    network = randomized(chain_of(1.0, 1.0, 1.0))
     section = gated_sections(network)[closed]
     whole = strip_gates(network).count_params()
     section.gate.probability.assign(0.0)
     assert section.parameters == whole - strip_gates(network).count_params() == 20
     assert section.macs == 16
-
-
-def vars_of(network):
-    return network.inputs, network.outputs
 
 
 def test_a_layer_that_two_sections_share_leaves_with_neither_alone():

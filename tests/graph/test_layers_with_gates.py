@@ -78,7 +78,7 @@ def test_sections_of_the_same_name_can_be_stripped(make):
     def section():
         return keras.Sequential([dense("first"), dense("second")], name="section")
 
-    network = sequential(make(section(), gate=gate(1.0)), make(section(), gate=gate(1.0)))
+    network = sequential(*(make(section(), gate=gate(1.0)) for _ in range(2)))
     slim = strip_gates(network)
     assert max_difference(network, slim) < 1e-5
     assert slim.count_params() == 4 * (4 * 4 + 4)

@@ -58,9 +58,8 @@ def test_batch_draws_are_the_same_for_all_rows_and_differ_between_calls():
 
 
 def test_equal_seeds_draw_alike_and_other_seeds_do_not():
-    first, again, other = (
-        draws_of(BernoulliGate(initial_probability=0.5, seed=seed)) for seed in (1, 1, 2)
-    )
+    gates = (BernoulliGate(initial_probability=0.5, seed=seed) for seed in (1, 1, 2))
+    first, again, other = map(draws_of, gates)
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
 
@@ -76,7 +75,7 @@ def test_the_prior_is_kept():
     assert BernoulliGate().prior is None
 
 
-def test_the_probability_is_there_before_the_first_call_and_out_of_reach_of_optimizers():
+def test_the_probability_is_there_before_the_first_call_and_is_no_optimizers_business():
     gate = BernoulliGate(initial_probability=0.25)
     assert float(gate.probability) == 0.25
     assert gate.probability.dtype == "float32"

@@ -1,6 +1,7 @@
 """The scope in which gates report their draws and take others."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_layer_prune import BernoulliGate
@@ -81,3 +82,33 @@ def test_a_scope_ends_with_an_error_inside():
             raise RuntimeError
     except RuntimeError:
         assert active_draws() is None
+
+
+@pytest.mark.parametrize(("theta", "share"), [(0.0, 0.2), (0.5, 0.5), (1.0, 0.8)])
+def test_exploration_is_the_least_chance_of_either_side(theta, share):
+    gate = BernoulliGate(initial_probability=theta, seed=1)
+    with Draws(exploration=0.2).active():
+        outputs = call(gate, rows=4_000)
+    assert abs(outputs.mean() - share) < 4.0 * np.sqrt(share * (1.0 - share) / 4_000)
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_gate_that_does_not_learn_does_not_explore(theta):
+    gate = BernoulliGate(initial_probability=theta)
+    gate.trainable = False
+    with Draws(exploration=0.2).active():
+        np.testing.assert_array_equal(call(gate, rows=100), theta)
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_an_exploring_gate_at_a_bound_has_the_right_gradient_on_average(theta):
+    def loss(gates):
+        return (3.0 * gates - 1.0) ** 2
+
+    gate = BernoulliGate(initial_probability=theta, seed=1)
+    with tf.GradientTape() as tape, Draws(exploration=0.2).active():
+        variable = gate.probability.value
+        tape.watch(variable)
+        mean = tf.reduce_mean(loss(gate(tf.ones([20_000, 1]), training=True)))
+    difference = loss(1.0) - loss(0.0)
+    np.testing.assert_allclose(tape.gradient(mean, variable), difference, atol=0.2)

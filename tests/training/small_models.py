@@ -32,28 +32,52 @@ def gate(name, theta=0.9, price=None, train_size=64, **arguments):
     return BernoulliGate(prior, theta, name=name, **arguments)
 
 
-def useful_and_idle(dtype=None, **gate_arguments):
+def useful_and_idle(theta=0.5, dtype=None, **gate_arguments):
     """One section that the target of `data` is made of, and one that gives nothing.
 
     The weights of both are fixed and those after them right from the start: what each
     section takes off the loss is known, about ten nats per example and exactly zero.
     """
-    eye, zero = np.eye(FEATURES), np.zeros((FEATURES, FEATURES))
-    x = inputs = keras.Input((FEATURES,), dtype=dtype and "float32")
+    eye, zero = np.eye(FEATURES), np.zeros((FEATURES, 2 * FEATURES))
+    x = inputs = keras.Input((FEATURES,))
     both_signs = fixed_layer(np.hstack([eye, -eye]), "relu", dtype=dtype)(x)
     useful = fixed_layer(np.vstack([eye, eye]), name="useful", dtype=dtype)(both_signs)
-    useful = gate("gate_useful", seed=0, dtype=dtype, **gate_arguments)(useful)
+    useful = gate("gate_useful", theta, seed=0, dtype=dtype, **gate_arguments)(useful)
     x = keras.layers.Add(dtype=dtype)([x, useful])
-    idle = fixed_layer(zero, name="idle", dtype=dtype)(x)
-    idle = gate("gate_idle", seed=1, dtype=dtype, **gate_arguments)(idle)
+    idle = fixed_layer(zero, "relu", name="idle", dtype=dtype)(x)
+    idle = fixed_layer(zero.T, dtype=dtype)(idle)
+    idle = gate("gate_idle", theta, seed=1, dtype=dtype, **gate_arguments)(idle)
     x = keras.layers.Add(dtype=dtype)([x, idle])
-    head = keras.layers.Dense(1, kernel_initializer="ones", name="head", dtype="float32")
+    head = keras.layers.Dense(1, kernel_initializer="ones", name="head")
     return keras.Model(inputs, head(x))
 
 
-def useful_and_idle_data(rows=64):
+def useful_and_idle_data(rows=48):
     x, total = data(rows)
     return x, total + x.sum(axis=1, keepdims=True)
+
+
+def idle_model(theta=0.5, optimizer=None, **arguments):
+    """A model of `useful_and_idle` whose gates decide within a few steps.
+
+    Its weights stay as they are, unless an optimizer is given: with the useful section
+    the loss is then zero, and no step is ever taken away from it.
+    """
+    return compiled(
+        useful_and_idle(theta),
+        optimizer or keras.optimizers.SGD(0.0),
+        **{"gate_step_size": 1.0, **arguments},
+    )
+
+
+def prune_idle(model, *callbacks, epochs=8, rows=48, **arguments):
+    """Train a model of `useful_and_idle` for 6 steps an epoch; return the history."""
+    arguments = {"verbose": 0, "shuffle": False, **arguments}
+    x, y = useful_and_idle_data(rows)
+    fitted = model.fit(
+        x, y, batch_size=8, epochs=epochs, callbacks=list(callbacks), **arguments
+    )
+    return fitted.history
 
 
 def fixed_layer(kernel, activation=None, name=None, dtype=None):

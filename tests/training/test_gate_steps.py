@@ -8,7 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import chain, compiled, data, freeze_weights, thetas, weights
+from small_models import (
+    chain,
+    compiled,
+    data,
+    freeze_weights,
+    thetas,
+    weights,
+)
 
 LAYERS = 2
 X, Y = data()

@@ -4,7 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import chain, compiled, data, freeze_gates, thetas, weights
+from small_models import (
+    chain,
+    compiled,
+    data,
+    freeze_gates,
+    thetas,
+    weights,
+)
 
 from keras_layer_prune import GaussianScaleMixturePrior
 

@@ -140,7 +140,8 @@ def test_the_weight_of_straight_through_scales_the_gradient():
     theta = tf.constant(0.4)
     with tf.GradientTape() as tape:
         tape.watch(theta)
-        gates = straight_through(tf.constant([1.0, 0.0]), theta, tf.constant([2.0, 3.0]))
+        weight = tf.constant([2.0, 3.0])
+        gates = straight_through(tf.constant([1.0, 0.0]), theta, weight)
         cost = tf.reduce_sum(gates * tf.constant([10.0, 1.0]))
     assert float(tape.gradient(cost, theta)) == pytest.approx(23.0)
 

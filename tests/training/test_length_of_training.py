@@ -1,0 +1,82 @@
+"""The gates' clock follows the length of the training, also when it shows late."""
+
+import warnings
+
+import pytest
+import tensorflow as tf
+from small_models import (
+    Watch,
+    actions,
+    compiled,
+    idle_model,
+    prune_idle,
+    thetas,
+    useful_and_idle,
+    useful_and_idle_data,
+)
+
+from keras_layer_prune import PruneSections
+
+
+def of_unknown_length():
+    """The data of `prune_idle` in batches that have to be counted."""
+    batches = tf.data.Dataset.from_tensor_slices(useful_and_idle_data()).batch(8)
+    return batches.filter(lambda x, y: True)
+
+
+def test_gates_hold_until_the_length_of_an_epoch_is_known():
+    model = idle_model(train_size=48)
+    watch = Watch(thetas)
+    callbacks = [watch, PruneSections(hold=0.0, verbose=0)]
+    with warnings.catch_warnings():
+        # Keras reports that it met the end of the data.
+        warnings.simplefilter("ignore")
+        model.fit(
+            of_unknown_length(),
+            epochs=8,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    assert watch.seen[:6] == [[0.5] * 2] * 6
+    assert watch.seen[6] != watch.seen[5]
+    assert actions(model) == {"gate_useful": "kept", "gate_idle": "removed"}
+    assert max(entry["step"] for entry in model.pruning_log) == 24
+
+
+@pytest.mark.parametrize("batches", [10, None])
+def test_steps_per_epoch_are_the_length_that_counts(batches):
+    endless = tf.data.Dataset.from_tensors(useful_and_idle_data()).repeat(batches)
+    model = compiled(useful_and_idle(), train_size=48)
+    model.fit(
+        endless,
+        steps_per_epoch=2,
+        epochs=4,
+        shuffle=False,
+        verbose=0,
+        callbacks=[PruneSections(verbose=0)],
+    )
+    assert {entry["step"] for entry in model.pruning_log} == {4}
+
+
+def test_a_training_in_two_parts_has_one_schedule():
+    whole = idle_model()
+    prune_idle(whole, PruneSections(verbose=0))
+    parts = idle_model()
+    for initial_epoch, epochs in ((0, 1), (1, 8)):
+        # What is meant for eight epochs, stopped after the first.
+        stop = Watch(lambda model, last=epochs: stop_after(model, last))
+        prune_idle(parts, stop, PruneSections(verbose=0), initial_epoch=initial_epoch)
+    assert list(parts.pruning_log) == list(whole.pruning_log)
+
+
+def stop_after(model, epochs):
+    if epochs == 1 and model.optimizer.iterations == 6:
+        model.stop_training = True
+
+
+def test_a_training_that_starts_late_decides_at_once():
+    model = idle_model(gate_step_size=1e-12)
+    prune_idle(model, PruneSections(verbose=0), initial_epoch=5)
+    assert {entry["step"] for entry in model.pruning_log} == {31}
+    assert model.gates == []

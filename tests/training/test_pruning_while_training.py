@@ -1,0 +1,170 @@
+"""Sections leave the network during `fit`, the useless ones and no others."""
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    Watch,
+    actions,
+    chain,
+    compiled,
+    data,
+    gates_by_name,
+    idle_model,
+    prune_idle,
+    thetas,
+    useful_and_idle,
+)
+
+from keras_layer_prune import PruneSections
+
+OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
+
+
+def test_with_the_defaults_the_idle_section_leaves_and_the_useful_one_stays():
+    model = compiled(useful_and_idle(), run_eagerly=False)
+    history = prune_idle(model, PruneSections(verbose=0), epochs=12)
+    assert actions(model) == OUTCOME
+    assert model.gates == []
+    # Nothing of what the target is made of was lost.
+    assert history["data_loss"][-1] < 0.05
+    names = {layer.name for layer in model.network.layers}
+    assert "useful" in names
+    assert "idle" not in names
+
+
+def watched(callback, look=len, **fit_arguments):
+    """A trained model, and what was seen of its gates after every step."""
+    model = idle_model()
+    watch = Watch(lambda model: look(model.gates))
+    # Before the callback: what is seen is the state that a step has left behind.
+    prune_idle(model, watch, callback, **fit_arguments)
+    return model, watch.seen
+
+
+def test_closed_sections_leave_at_the_end_of_an_epoch():
+    model, gates = watched(PruneSections(verbose=0))
+    entry = next(e for e in model.pruning_log if e["action"] == "removed")
+    assert entry["step"] == 6 * (entry["epoch"] + 1) < 24
+    assert gates[: entry["step"]] == [2] * entry["step"]
+    assert gates[entry["step"]] == 1
+
+
+def test_closed_sections_leave_between_steps_if_asked():
+    # In a single epoch, only `every` can do it before all gates are decided.
+    late, _ = watched(PruneSections(verbose=0), epochs=1, rows=384)
+    early, gates = watched(PruneSections(every=5, verbose=0), epochs=1, rows=384)
+    assert actions(late) == actions(early) == OUTCOME
+    step = {m: next(e["step"] for e in m.pruning_log) for m in (late, early)}
+    assert step[late] == 24
+    assert step[early] < 24
+    assert step[early] % 5 == 0
+    assert gates[step[early]] == 1
+
+
+def test_closed_sections_wait_until_removing_them_is_worth_it():
+    model, gates = watched(PruneSections(min_saving=0.9, verbose=0))
+    assert actions(model) == OUTCOME
+    assert gates[:24] == [2] * 24
+    assert {entry["step"] for entry in model.pruning_log} == {24}
+
+
+@pytest.mark.parametrize("hold", [0.0, 0.1, 0.25])
+def test_gates_hold_at_first(hold):
+    model = idle_model()
+    watch = Watch(thetas)
+    prune_idle(model, watch, PruneSections(hold=hold, settle_by=0.6, verbose=0))
+    held = round(hold * 48)
+    start = [0.5] * 2
+    assert watch.seen[:held] == [start] * held
+    # Nothing is charged yet in the first step, but the useful gate opens.
+    assert watch.seen[held] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(("settle_by", "step"), [(0.2, 10), (0.5, 24), (1.0, 48)])
+def test_all_gates_are_decided_when_they_have_to_be(settle_by, step):
+    model = compiled(useful_and_idle())
+    watch = Watch(lambda model: len(model.gates))
+    prune_idle(
+        model, PruneSections(settle_by=settle_by, verbose=0, min_saving=1), watch
+    )
+    assert watch.seen.index(0) + 1 == step
+    assert sorted(actions(model)) == sorted(OUTCOME)
+
+
+def test_gates_in_between_are_rounded():
+    # Prices and steps too small to move anything.
+    network = chain((0.2, 0.49, 0.5, 0.8))
+    model = compiled(network, gate_step_size=1e-12)
+    model.fit(*data(), epochs=2, verbose=0, callbacks=[PruneSections(verbose=0)])
+    assert actions(model) == {
+        "gate_0": "removed",
+        "gate_1": "removed",
+        "gate_2": "kept",
+        "gate_3": "kept",
+    }
+    assert [round(e["theta"], 2) for e in model.pruning_log] == [0.2, 0.49, 0.5, 0.8]
+    assert {e["step"] for e in model.pruning_log} == {1}
+
+
+def test_a_closed_gate_opens_again_if_its_section_would_earn_its_price():
+    model = idle_model(theta=0.0)
+    watch = Watch(lambda model: "gate_useful" in gates_by_name(model))
+    prune_idle(model, watch, PruneSections(verbose=0))
+    assert actions(model) == OUTCOME
+    # It was at 0 at the end of the first epochs, and was not removed.
+    assert watch.seen[:24] == [True] * 24
+
+
+def test_frozen_gates_are_not_decided():
+    model = idle_model()
+    gates_by_name(model)["gate_useful"].trainable = False
+    prune_idle(model, PruneSections(verbose=0))
+    assert actions(model) == {"gate_idle": "removed"}
+    assert thetas(model) == [0.5]
+
+
+def test_the_log_says_what_each_section_earned_cost_and_held():
+    model = idle_model()
+    prune_idle(model, PruneSections(verbose=0))
+    removed, kept = model.pruning_log
+    assert removed["section"] == "gate_idle"
+    assert removed["theta"] == removed["benefit"] == 0.0
+    assert (removed["parameters"], removed["macs"]) == (64, 64)
+    assert (kept["parameters"], kept["macs"]) == (64, 64)
+    assert kept["benefit"] > kept["price"] == removed["price"] > 0.0
+
+
+def test_outputs_stay_the_same_when_decided_gates_go():
+    network = chain((0.0, 1.0, 0.4))
+    model = compiled(network, "adam")
+    x, y = data()
+    before = model(x).numpy()
+    closed, opened, _ = model.gates
+    model.decide(closed=[closed], opened=[opened])
+    np.testing.assert_allclose(model(x), before, atol=1e-6)
+    assert [gate.name for gate in model.gates] == ["gate_2"]
+
+
+def test_validation_goes_on_with_the_smaller_network():
+    model = idle_model(run_eagerly=False)
+    x, y = data(8)
+    history = prune_idle(model, PruneSections(verbose=0), validation_data=(x, y))
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)["data_loss"]
+    assert len(history["val_data_loss"]) == 8
+    assert history["val_data_loss"][-1] == pytest.approx(expected)
+
+
+def test_a_learning_rate_changed_on_the_way_is_kept():
+    model = idle_model(optimizer=keras.optimizers.SGD(0.1))
+
+    def change(model):
+        model.optimizer.learning_rate = 0.025
+
+    watch = Watch(lambda model: float(model.optimizer.learning_rate.numpy()))
+    first = Watch(change)
+    prune_idle(model, first, watch, PruneSections(verbose=0), epochs=4)
+    first.look = lambda model: None
+    prune_idle(model, first, watch, epochs=1)
+    assert model.gates == []
+    assert set(watch.seen) == {np.float32(0.025)}

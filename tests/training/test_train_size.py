@@ -1,0 +1,140 @@
+"""How many examples there are: inferred from the data, or asked for."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import chain, compiled, data
+
+from keras_layer_prune.training.train_size import infer_train_size
+
+X, Y = data(10)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    @property
+    def num_batches(self):
+        return self.batches
+
+    def __getitem__(self, index):
+        return X[:4], Y[:4]
+
+
+def dataset(**arguments):
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(4, **arguments)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [X, tf.constant(X), {"a": X, "b": Y}, [X, Y]],
+    ids=["array", "tensor", "dictionary", "list"],
+)
+def test_arrays_tell_their_length(x):
+    assert infer_train_size(x) == 10
+
+
+def test_validation_examples_do_not_train():
+    model = compiled(chain())
+    model.fit(X, Y, validation_split=0.3, epochs=0)
+    assert model.train_size == 7
+
+
+def test_validation_data_goes_before_the_split():
+    model = compiled(chain())
+    model.fit(X, Y, validation_split=0.3, validation_data=(X, Y), epochs=0)
+    assert model.train_size == 10
+
+
+def test_a_dataset_tells_its_batches():
+    assert infer_train_size(dataset(drop_remainder=True)) == 8
+
+
+def test_a_dataset_with_a_smaller_last_batch_is_off_by_less_than_a_batch():
+    assert 10 <= infer_train_size(dataset()) < 14
+
+
+def test_repeated_epochs_of_a_dataset_count_as_one_longer_epoch():
+    assert infer_train_size(dataset(drop_remainder=True).repeat(3)) == 24
+
+
+def test_a_pydataset_tells_its_batches():
+    assert infer_train_size(Batches(5)) == 20
+
+
+def generator():
+    yield X, Y
+
+
+UNKNOWN = {
+    "generator": generator,
+    "infinite": lambda: dataset().repeat(),
+    "unknown": lambda: dataset().filter(lambda x, y: True),
+    "infinite_pydataset": lambda: Batches(None),
+    "different_lengths": lambda: [X, X[:3]],
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_data_of_unknown_size_is_an_error_that_asks_for_it(name):
+    model = compiled(chain())
+    with pytest.raises(ValueError, match=r"not known.*train_size=60_000"):
+        model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
+    assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
+def test_with_a_given_size_any_data_trains(name):
+    model = compiled(chain(), train_size=50)
+    model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
+    assert model.train_size == 50
+    assert model.optimizer.iterations == 1
+
+
+def test_a_generator_is_not_touched_before_the_error():
+    taken = []
+
+    def counted():
+        for _ in range(2):
+            taken.append(1)
+            yield X, Y
+
+    with pytest.raises(ValueError, match="generator is not known"):
+        compiled(chain()).fit(counted())
+    assert taken == []
+
+
+def test_a_given_size_goes_before_the_data():
+    model = compiled(chain(), train_size=1000)
+    model.fit(X, Y, epochs=0)
+    assert model.train_size == 1000
+
+
+def test_a_section_costs_its_nats_over_the_training_set():
+    model = compiled(chain((0.9,), price=2.0, train_size=100), train_size=50)
+    assert model.price(model.gates[0]) == pytest.approx(4.0)
+
+
+def test_a_new_size_counts_in_the_next_fit():
+    model = compiled(chain((0.9,), price=1.0, train_size=10), run_eagerly=False)
+    for rows in (10, 5):
+        logs = model.fit(X[:rows], Y[:rows], verbose=0).history
+        assert model.train_size == rows
+    # 0.9 of a section that costs 10 nats over 5 examples, and little else besides.
+    added = logs["loss"][0] - logs["data_loss"][0]
+    assert added == pytest.approx(0.9 * 2.0 + model.weight_cost().numpy(), rel=0.1)
+
+
+@pytest.mark.parametrize("train_size", [60_000.0, "many", True, np.float32(3.0)])
+def test_a_size_that_is_no_integer_is_refused(train_size):
+    with pytest.raises(TypeError, match=r"must be an int.*Received: train_size="):
+        compiled(chain(), train_size=train_size)
+
+
+@pytest.mark.parametrize("train_size", [0, -5])
+def test_a_size_that_is_not_positive_is_refused(train_size):
+    with pytest.raises(ValueError, match=f"greater than 0.*train_size={train_size}"):
+        compiled(chain(), train_size=train_size)
