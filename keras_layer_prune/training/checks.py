@@ -3,6 +3,7 @@
 import os
 
 import keras
+from keras import tree
 
 from keras_layer_prune.variational._checks import positive_number
 
@@ -13,6 +14,13 @@ def checked_step_size(step_size):
     if step_size is None or isinstance(step_size, schedule):
         return step_size
     return positive_number("gate_step_size", step_size)
+
+
+def listed(callbacks) -> list:
+    """What `fit` takes for callbacks, as a list."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks.callbacks
+    return tree.flatten(callbacks)
 
 
 def checked_new_path(path) -> str:

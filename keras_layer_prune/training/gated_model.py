@@ -3,6 +3,7 @@
 import collections
 import functools
 import inspect
+import warnings
 
 import keras
 import tensorflow as tf
@@ -15,7 +16,11 @@ from keras_layer_prune.graph.gates import (
 )
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._draws import Draws
-from keras_layer_prune.training.checks import checked_new_path, checked_step_size
+from keras_layer_prune.training.checks import (
+    checked_new_path,
+    checked_step_size,
+    listed,
+)
 from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import LONGEST_STEP, GateClock
 from keras_layer_prune.training.gate_gradients import (
@@ -177,10 +182,23 @@ class GatedModel(keras.Model):
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         """Train weights and gates; the arguments are those of `keras.Model.fit`."""
-        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs)
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         if self.compiled:
-            self._set_train_size(given.arguments)
+            self._set_train_size(given)
+            self._check_movement(given.get("callbacks"))
         return super().fit(*args, **kwargs)
+
+    def _check_movement(self, callbacks):
+        """Warn if nothing will move the gates: a callback is easily forgotten."""
+        if not self.gates or self.gate_step_size is not None:
+            return
+        if not any(getattr(c, "moves_gates", False) for c in listed(callbacks)):
+            warnings.warn(
+                "Nothing moves the gates in this `fit`: they draw with the "
+                "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
+                "give `compile` a `gate_step_size`.",
+                stacklevel=3,
+            )
 
     def _set_train_size(self, given):
         has_own_validation = given.get("validation_data") is not None

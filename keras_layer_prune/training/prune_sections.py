@@ -53,6 +53,9 @@ class PruneSections(keras.callbacks.Callback):
     >>> model.fit(x, y, epochs=20, callbacks=[prune])
     """
 
+    # What `GatedModel.fit` looks for.
+    moves_gates = True
+
     def __init__(
         self,
         settle_by: float = 0.5,

@@ -1,0 +1,213 @@
+"""An optimizer's state survives the removal of a section, whatever the optimizer.
+
+The oracle is a network that keeps the section behind a frozen gate at 0: no gradient
+reaches it, and the other weights learn as if it were gone.
+"""
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    chain,
+    compiled,
+    data,
+    freeze_gates,
+    gates_by_name,
+    weights,
+)
+
+X, Y = data()
+THETAS = (1.0, 0.0, 1.0)
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """A user's schedule, not registered with Keras."""
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, step):
+        return self.start * 0.5 ** keras.ops.cast(step, "float32")
+
+    def get_config(self):
+        return {"start": self.start}
+
+
+def without_decay_of_offsets():
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.05),
+    "momentum": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    "adam": lambda: keras.optimizers.Adam(0.1),
+    "amsgrad": lambda: keras.optimizers.Adam(0.1, amsgrad=True),
+    "adamw": lambda: keras.optimizers.AdamW(0.1, weight_decay=0.5),
+    "adamw_without_decay_of_offsets": without_decay_of_offsets,
+    "adamax": lambda: keras.optimizers.Adamax(0.1),
+    "rmsprop": lambda: keras.optimizers.RMSprop(0.1, momentum=0.5, centered=True),
+    "adagrad": lambda: keras.optimizers.Adagrad(0.1),
+    "adadelta": lambda: keras.optimizers.Adadelta(1.0),
+    "nadam": lambda: keras.optimizers.Nadam(0.1),
+    "ftrl": lambda: keras.optimizers.Ftrl(0.1),
+    "lion": lambda: keras.optimizers.Lion(0.01),
+    "lamb": lambda: keras.optimizers.Lamb(0.1),
+    "adafactor": lambda: keras.optimizers.Adafactor(0.1),
+    "muon": lambda: keras.optimizers.Muon(0.1),
+    "ema": lambda: keras.optimizers.SGD(
+        0.05, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2
+    ),
+    "accumulation": lambda: keras.optimizers.Adam(0.1, gradient_accumulation_steps=2),
+    "schedule": lambda: keras.optimizers.SGD(
+        keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    ),
+    "schedule_of_the_user": lambda: keras.optimizers.SGD(Halving(0.1), momentum=0.9),
+    "loss_scale": lambda: keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.Adam(0.1), dynamic_growth_steps=2
+    ),
+}
+
+
+def model_with_closed_section(optimizer):
+    keras.utils.set_random_seed(0)
+    network = freeze_gates(chain(THETAS))
+    return compiled(network, optimizer, train_size=len(X))
+
+
+def train(model, steps):
+    for _ in range(steps):
+        model.train_on_batch(X, Y)
+
+
+def remove_closed_section(model):
+    model.decide(closed=[gates_by_name(model)["gate_1"]])
+
+
+def slots(model):
+    """Values of the optimizer's variables by path, each path with all its values."""
+    values: dict = {}
+    for variable in model.optimizer.variables:
+        values.setdefault(variable.path, []).append(variable.numpy())
+    return values
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weights_learn_as_if_the_section_were_still_there(name):
+    cut, whole = (model_with_closed_section(OPTIMIZERS[name]()) for _ in range(2))
+    # Three steps: in the middle of an accumulation, an overwriting and a growth.
+    for model in (cut, whole):
+        train(model, 3)
+    remove_closed_section(cut)
+    for model in (cut, whole):
+        train(model, 3)
+    expected = weights(whole)
+    for path, value in weights(cut).items():
+        np.testing.assert_allclose(value, expected[path], rtol=1e-5, atol=1e-6)
+    assert len(weights(cut)) == 6
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"adafactor"}))
+def test_every_slot_of_what_survives_is_the_same_bit_by_bit(name):
+    model = model_with_closed_section(OPTIMIZERS[name]())
+    train(model, 3)
+    before = slots(model)
+    remove_closed_section(model)
+    after = slots(model)
+    assert before.keys() - after.keys() == {p for p in before if "section_1" in p}
+    for path, values in after.items():
+        np.testing.assert_array_equal(values, before[path], err_msg=path)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_iterations_and_learning_rate_go_on(name):
+    model = model_with_closed_section(OPTIMIZERS[name]())
+    train(model, 4)
+    old = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    remove_closed_section(model)
+    new = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    assert new is not old
+    assert int(new.iterations) == int(old.iterations) > 0
+    assert float(new.learning_rate) == float(old.learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "survivors"),
+    [
+        # As many variables as the optimizer has of its own.
+        (lambda: keras.optimizers.SGD(0.05), 2),
+        (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.05)), 4),
+    ],
+    ids=["two", "four"],
+)
+def test_an_optimizers_own_variables_are_no_slots(make_optimizer, survivors):
+    keras.utils.set_random_seed(0)
+    thetas = (0.0,) + (1.0,) * (survivors // 2 - 1)
+    model = compiled(freeze_gates(chain(thetas)), make_optimizer(), train_size=len(X))
+    train(model, 3)
+    before = slots(model)
+    model.decide(closed=[model.gates[0]])
+    assert len(weights(model)) == survivors
+    for path, values in slots(model).items():
+        np.testing.assert_array_equal(values, before[path], err_msg=path)
+
+
+def test_averages_are_there_at_the_end_of_fit():
+    optimizer = keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5)
+    model = model_with_closed_section(optimizer)
+    model.fit(X, Y, verbose=0)
+    remove_closed_section(model)
+    model.fit(X, Y, batch_size=4, verbose=0)
+    averages = {
+        path.removeprefix("sgd/").removesuffix("_average"): value
+        for path, value in _named(model.optimizer.variables)
+    }
+    for path, value in weights(model).items():
+        np.testing.assert_array_equal(value, averages[path.replace("/", "_")])
+
+
+def _named(variables):
+    return [(v.name, v.numpy()) for v in variables]
+
+
+def test_an_optimizer_that_is_not_built_yet_is_built_for_the_smaller_network():
+    model = model_with_closed_section("adam")
+    remove_closed_section(model)
+    train(model, 1)
+    # Two for itself, two for each of six weights.
+    assert len(model.optimizer.variables) == 14
+
+
+class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1
+
+
+class KeepsADictionary(keras.optimizers.SGD):
+    def build(self, variables):
+        super().build(variables)
+        self.momenta = {
+            v.path: self.add_variable_from_reference(v, "momentum") for v in variables
+        }
+
+
+def of_several_optimizers():
+    several = keras.optimizers.OptimizerMap(
+        keras.optimizers.SGD(0.1), {"head/.*": keras.optimizers.Adam(0.1)}
+    )
+    return keras.optimizers.MultiOptimizer(several)
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "message"),
+    [
+        (lambda: keras.optimizers.SGD(WithoutConfig()), "SGD cannot be made again"),
+        (KeepsADictionary, r"KeepsADictionary keeps state.*momentum"),
+        (of_several_optimizers, r"MultiOptimizer keeps state.*cannot be carried over"),
+    ],
+    ids=["schedule", "dictionary", "several"],
+)
+def test_what_cannot_go_on_is_refused_before_the_training(make_optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        compiled(chain(), make_optimizer())
