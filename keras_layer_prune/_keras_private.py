@@ -155,6 +155,18 @@ def replace_layer(owner, name, layer):
     tracker.lock()
 
 
+def renew_compiled_state(model):
+    """Tell a compiled model that it was compiled with the layers that it has now.
+
+    Keras notes which layers train when it compiles. It would warn of those that it does
+    not find there, and the note keeps those alive that are gone.
+    """
+    # TensorFlow tracks the old note by itself, until it is deleted.
+    del model._compiled_trainable_state
+    layers = all_layers(model)
+    model._compiled_trainable_state = {layer: layer.trainable for layer in layers}
+
+
 def decays(optimizer, variable) -> bool:
     """Whether an optimizer's weight decay acts on a variable.
 

@@ -104,7 +104,9 @@ class GatedModel(keras.Model):
     @property
     def output_names(self):
         """Names of the network's outputs, by which losses can be given."""
-        return self.network.output_names
+        # A copy: Keras keeps it with the loss, and the network's own list knows all its
+        # layers.
+        return list(self.network.output_names)
 
     def build(self, input_shape=None):
         """Do nothing: the network is built already."""
@@ -190,7 +192,8 @@ class GatedModel(keras.Model):
 
     def _check_movement(self, callbacks):
         """Warn if nothing will move the gates: a callback is easily forgotten."""
-        if not self.gates or self.gate_step_size is not None:
+        free = [gate for gate in self.gates if gate.trainable]
+        if not free or self.gate_step_size is not None:
             return
         if not any(getattr(c, "moves_gates", False) for c in listed(callbacks)):
             warnings.warn(

@@ -31,6 +31,7 @@ def shrink(model, closed, opened):
     private.replace_layer(model, "network", replacement.network)
     if model.compiled:
         private.replace_optimizer(model, replacement.optimizer)
+        private.renew_compiled_state(model)
     # `fit` looks the training function up at every step, the others on every call.
     is_training = model.train_function is not None
     model.test_function = None

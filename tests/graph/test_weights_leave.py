@@ -108,7 +108,9 @@ def test_layers_of_a_nested_network_that_do_not_train_stay_so():
 def test_a_network_that_does_not_train_stays_so():
     network = network_of(1.0, 0.0)
     network.trainable = False
-    assert strip_gates(network).trainable_variables == []
+    slim = strip_gates(network)
+    assert not slim.trainable
+    assert slim.trainable_variables == []
 
 
 def test_weights_shared_with_a_nested_network_stay_shared():

@@ -46,6 +46,16 @@ def test_decided_gates_draw_the_same_every_time(theta, draws):
     np.testing.assert_array_equal(draws_of(gate, calls=20), theta)
 
 
+def test_a_closed_gate_stays_closed_for_the_smallest_uniform(monkeypatch):
+    def smallest(shape, **_):
+        return keras.ops.zeros(shape)
+
+    monkeypatch.setattr(keras.random, "uniform", smallest)
+    closed, ajar = (BernoulliGate(initial_probability=x) for x in (0.0, 1e-6))
+    np.testing.assert_array_equal(draws_of(closed), 0.0)
+    np.testing.assert_array_equal(draws_of(ajar), 1.0)
+
+
 def test_row_draws_differ_between_rows():
     draws = draws_of(BernoulliGate(initial_probability=0.5, draws="row"))
     assert 0.0 < draws.mean() < 1.0

@@ -54,6 +54,7 @@ def estimate(monkeypatch, network, target, gate_gradient):
         run_eagerly=False,
         steps_per_execution=100,
         train_size=len(X),
+        gate_step_size=1.0,
         gate_gradient=gate_gradient,
     )
     batches = tf.data.Dataset.from_tensors((X, target)).repeat(STEPS)

@@ -135,7 +135,8 @@ def test_a_schedule_of_the_step_size_is_read_at_each_step():
 def test_without_a_step_size_or_the_callback_gates_stay_and_weights_learn():
     model = compiled(chain((0.9, 0.5)))
     start = weights(model)
-    model.fit(X, Y, batch_size=8, verbose=0)
+    with pytest.warns(UserWarning, match=r"Nothing moves the gates.*PruneSections"):
+        model.fit(X, Y, batch_size=8, verbose=0)
     assert thetas(model) == [np.float32(0.9), 0.5]
     assert all((value != start[path]).any() for path, value in weights(model).items())
 
@@ -152,7 +153,11 @@ def test_frozen_gates_stay_while_others_move():
 def test_the_benefit_is_a_running_mean_of_what_sections_take_off_the_loss():
     network = chain((1.0, 1.0))
     difference = slopes(network, np.ones((len(X), LAYERS))).sum(axis=0)
-    model = compiled(freeze_weights(network), gate_gradient="straight_through")
+    model = compiled(
+        freeze_weights(network),
+        gate_gradient="straight_through",
+        gate_step_size=1e-12,
+    )
     model.fit(X, Y, epochs=2, verbose=0)
     benefits = [float(gate.benefit.numpy()) for gate in model.gates]
     expected = -difference * (1.0 - 0.99**2)

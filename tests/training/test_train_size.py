@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import chain, compiled, data
+from small_models import (
+    chain,
+    compiled,
+    data,
+    freeze_gates,
+)
 
 from keras_layer_prune.training.train_size import infer_train_size
 
@@ -24,6 +29,10 @@ class Batches(keras.utils.PyDataset):
         return X[:4], Y[:4]
 
 
+def frozen_model(**arguments):
+    return compiled(freeze_gates(chain()), **arguments)
+
+
 def dataset(**arguments):
     return tf.data.Dataset.from_tensor_slices((X, Y)).batch(4, **arguments)
 
@@ -38,13 +47,13 @@ def test_arrays_tell_their_length(x):
 
 
 def test_validation_examples_do_not_train():
-    model = compiled(chain())
+    model = frozen_model()
     model.fit(X, Y, validation_split=0.3, epochs=0)
     assert model.train_size == 7
 
 
 def test_validation_data_goes_before_the_split():
-    model = compiled(chain())
+    model = frozen_model()
     model.fit(X, Y, validation_split=0.3, validation_data=(X, Y), epochs=0)
     assert model.train_size == 10
 
@@ -80,7 +89,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_data_of_unknown_size_is_an_error_that_asks_for_it(name):
-    model = compiled(chain())
+    model = frozen_model()
     with pytest.raises(ValueError, match=r"not known.*train_size=60_000"):
         model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
     assert model.optimizer.iterations == 0
@@ -88,7 +97,7 @@ def test_data_of_unknown_size_is_an_error_that_asks_for_it(name):
 
 @pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
 def test_with_a_given_size_any_data_trains(name):
-    model = compiled(chain(), train_size=50)
+    model = frozen_model(train_size=50)
     model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
     assert model.train_size == 50
     assert model.optimizer.iterations == 1
@@ -103,12 +112,12 @@ def test_a_generator_is_not_touched_before_the_error():
             yield X, Y
 
     with pytest.raises(ValueError, match="generator is not known"):
-        compiled(chain()).fit(counted())
+        frozen_model().fit(counted())
     assert taken == []
 
 
 def test_a_given_size_goes_before_the_data():
-    model = compiled(chain(), train_size=1000)
+    model = frozen_model(train_size=1000)
     model.fit(X, Y, epochs=0)
     assert model.train_size == 1000
 
@@ -119,7 +128,8 @@ def test_a_section_costs_its_nats_over_the_training_set():
 
 
 def test_a_new_size_counts_in_the_next_fit():
-    model = compiled(chain((0.9,), price=1.0, train_size=10), run_eagerly=False)
+    network = freeze_gates(chain((0.9,), price=1.0, train_size=10))
+    model = compiled(network, run_eagerly=False)
     for rows in (10, 5):
         logs = model.fit(X[:rows], Y[:rows], verbose=0).history
         assert model.train_size == rows
@@ -131,10 +141,10 @@ def test_a_new_size_counts_in_the_next_fit():
 @pytest.mark.parametrize("train_size", [60_000.0, "many", True, np.float32(3.0)])
 def test_a_size_that_is_no_integer_is_refused(train_size):
     with pytest.raises(TypeError, match=r"must be an int.*Received: train_size="):
-        compiled(chain(), train_size=train_size)
+        frozen_model(train_size=train_size)
 
 
 @pytest.mark.parametrize("train_size", [0, -5])
 def test_a_size_that_is_not_positive_is_refused(train_size):
     with pytest.raises(ValueError, match=f"greater than 0.*train_size={train_size}"):
-        compiled(chain(), train_size=train_size)
+        frozen_model(train_size=train_size)

@@ -90,7 +90,7 @@ def test_the_weights_prior_pulls_nothing_but_sections_behind_gates():
 
 
 def test_the_optimizer_has_slots_for_weights_only():
-    model = compiled(chain(), "adam")
+    model = compiled(chain(), "adam", gate_step_size=0.01)
     model.fit(*data(), verbose=0)
     names = ["iteration", "learning_rate"]
     for layer in ("section_0", "section_1", "head"):
