@@ -45,7 +45,7 @@ def parse_arguments():
     parser.add_argument("--width", type=int, default=24)
     parser.add_argument("--price", type=float, default=0.02, help="nats per example")
     parser.add_argument("--starts", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--step-size", type=float, default=0.5)
     parser.add_argument(
         "--estimators", nargs="+", default=["first_order", "straight_through", "flip"]

@@ -1,5 +1,7 @@
 """Image classification data for the examples, split three ways."""
 
+import os
+import socket
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +66,12 @@ def _load_tfds(name):
     try:
         import tensorflow_datasets as tfds
 
-        parts = tfds.load(name, split=["train", "test"], batch_size=-1)
+        builder = tfds.builder(name)
+        if not os.path.isdir(builder.data_path):
+            # Said at once; the download itself tries again for minutes.
+            socket.getaddrinfo("storage.googleapis.com", 443)
+            builder.download_and_prepare()
+        parts = builder.as_dataset(split=["train", "test"], batch_size=-1)
     except Exception as error:
         raise SystemExit(
             f"The data set {name!r} is not here and could not be fetched: "

@@ -26,8 +26,9 @@ LEARNING_RATE = 2e-3
 
 def main():
     arguments = parse_arguments()
-    folder = new_folder(arguments.output)
+    folder = free_folder(arguments.output)
     data = datasets.load(arguments.dataset)
+    folder.mkdir(parents=True)
     dense, dense_seconds = train_dense(data, arguments)
     model, prune, seconds = train_and_prune(data, arguments)
     slim = klp.strip_gates(model.network)
@@ -56,8 +57,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def new_folder(chosen):
-    """A folder that did not exist before: the chosen one, or the next free number."""
+def free_folder(chosen):
+    """A folder that does not exist yet: the chosen one, or the next free number."""
     if chosen is None:
         names = (Path(f"quickstart_output_{n}") for n in itertools.count(1))
         chosen = next(name for name in names if not name.exists())
@@ -66,7 +67,6 @@ def new_folder(chosen):
             f"{chosen} exists, and nothing is overwritten. Choose another --output, or "
             "remove the folder."
         )
-    chosen.mkdir(parents=True)
     return chosen
 
 

@@ -54,7 +54,7 @@ class Retrace:
         self.copies: list[tuple] = []
 
     def rebuild(self, model) -> keras.Model:
-        """The rewritten model, with the weights of the old one."""
+        """The rewritten model, with the weights and output names of the old one."""
         new_model = self._rebuild_graph(model)
         for old, new in self.copies:
             _copy_variables(old, new)
@@ -73,6 +73,8 @@ class Retrace:
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
         for call in needed_calls(functional, statuses):
             values.update(call.outputs, self._call_again(call, values))
+        if inputs is None:
+            self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(
             values.tensor, _kept_outputs(functional, statuses, inputs)
         )
@@ -81,6 +83,20 @@ class Retrace:
             # Only then: the setter acts on every layer inside.
             new_model.trainable = False
         return new_model
+
+    def _keep_names(self, outputs, values):
+        """Put outputs under their old names, by which losses may have been given."""
+        for old in {id(x): x for x in outputs if not values.is_zero(x)}.values():
+            operation, new = private.producer(old), values.tensor(old)
+            is_gone = id(operation) not in self._clones
+            is_nested = private.graph_of(operation) is not None
+            if (
+                is_gone
+                and not is_nested
+                and private.producer(new).name != operation.name
+            ):
+                same = keras.layers.Identity(name=operation.name, dtype=new.dtype)
+                values.update([old], [same(new)])
 
     def _call_again(self, call, values) -> list:
         """Outputs of a call on the new tensors, flat."""

@@ -6,6 +6,9 @@ import keras
 from keras import tree
 
 from keras_layer_prune.variational._checks import positive_number
+from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
+    GaussianScaleMixturePrior,
+)
 
 
 def checked_step_size(step_size):
@@ -14,6 +17,19 @@ def checked_step_size(step_size):
     if step_size is None or isinstance(step_size, schedule):
         return step_size
     return positive_number("gate_step_size", step_size)
+
+
+def checked_weight_prior(prior):
+    """Return a prior on weights, the default one for None, or raise."""
+    if prior is None:
+        return GaussianScaleMixturePrior(1.0)
+    if not isinstance(prior, GaussianScaleMixturePrior):
+        raise TypeError(
+            "`weight_prior` must be a `GaussianScaleMixturePrior` or None. Received: "
+            f"weight_prior={prior!r}. For a precision of 2 write "
+            "`GaussianScaleMixturePrior(precision=2.0)`."
+        )
+    return prior
 
 
 def listed(callbacks) -> list:

@@ -19,6 +19,7 @@ from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.checks import (
     checked_new_path,
     checked_step_size,
+    checked_weight_prior,
     listed,
 )
 from keras_layer_prune.training.decisions import decision_entries
@@ -153,11 +154,14 @@ class GatedModel(keras.Model):
         """
         one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
         check_draws(gate_gradient, self.gates)
+        train_size = checked_train_size(train_size)
+        gate_step_size = checked_step_size(gate_step_size)
+        weight_prior = checked_weight_prior(weight_prior)
+        # Nothing is set before all is checked.
         self.gate_gradient = gate_gradient
-        self.given_train_size = checked_train_size(train_size)
-        self.train_size = self.given_train_size
-        self.gate_step_size = checked_step_size(gate_step_size)
-        self.weight_prior = weight_prior or GaussianScaleMixturePrior(1.0)
+        self.given_train_size = self.train_size = train_size
+        self.gate_step_size = gate_step_size
+        self.weight_prior = weight_prior
         super().compile(*args, **kwargs)
         if self.optimizer is not None:
             check_carry_over(self.optimizer)

@@ -97,6 +97,8 @@ class PruneSections(keras.callbacks.Callback):
         self._last_step = None
         self._step = 0
         self._skipped = 0
+        # None has begun yet, and none may.
+        self._epoch = -1
         # Until the length of an epoch is known, the gates hold.
         self.model.clock.hold()
 

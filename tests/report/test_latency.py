@@ -1,0 +1,82 @@
+"""Measured latencies: that calls are timed, not how long they take."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_layer_prune import paired_latencies
+from keras_layer_prune.report import latency
+
+
+class Counts(keras.layers.Layer):
+    """Keeps the shapes that it was run with, warming up included."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def call(self, inputs):
+        def note(x):
+            self.shapes.append(x.shape)
+            return x
+
+        outputs = tf.numpy_function(note, [inputs], inputs.dtype)
+        outputs.set_shape(inputs.shape)
+        return outputs
+
+
+def counted(shape=(3,), dtype="float32"):
+    layer = Counts()
+    inputs = keras.Input(shape, dtype=dtype)
+    return keras.Model(inputs, layer(inputs)), layer
+
+
+def dense(units):
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(units)])
+
+
+def test_there_is_one_positive_number_for_each_model():
+    times = paired_latencies([dense(1), dense(2), dense(3)], calls=3)
+    assert len(times) == 3
+    assert all(isinstance(seconds, float) and seconds > 0.0 for seconds in times)
+
+
+def test_models_take_turns_and_the_median_counts(monkeypatch):
+    ticks = iter(
+        np.cumsum([0.0, 1.0, 5.0, 2.0, 5.0, 9.0, 5.0, 4.0, 5.0, 3.0, 5.0, 8.0])
+    )
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: next(ticks))
+    # Calls of the first took 1, 9 and 3 seconds, those of the second 2, 4 and 8.
+    assert paired_latencies([dense(1), dense(2)], calls=3) == [3.0, 4.0]
+
+
+def test_every_call_runs_the_model_on_a_batch_of_the_wanted_size():
+    model, layer = counted()
+    latency.measure_latency(model, batch_size=5, calls=7)
+    assert set(layer.shapes) == {(5, 3)}
+    assert len(layer.shapes) >= 7
+
+
+def test_sizes_that_are_not_known_are_filled_in():
+    model, layer = counted((None, 2))
+    latency.measure_latency(model, calls=1)
+    assert set(layer.shapes) == {(1, 16, 2)}
+
+
+def test_models_of_several_inputs_and_of_integers_run():
+    first, second = keras.Input((2,)), keras.Input((3,), dtype="int32")
+    embedded = keras.layers.Embedding(4, 2)(second)
+    flat = keras.layers.Flatten()(embedded)
+    model = keras.Model(
+        {"a": first, "b": second}, keras.layers.Concatenate()([first, flat])
+    )
+    assert latency.measure_latency(model, calls=1) > 0.0
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_as_many_calls_are_timed_as_were_asked_for(monkeypatch, calls):
+    timed = []
+    monkeypatch.setattr(latency, "_seconds", lambda run: timed.append(run) or 1.0)
+    latency.measure_latency(dense(1), calls=calls)
+    assert len(timed) == calls

@@ -1,0 +1,101 @@
+"""Plots of the gates, drawn without a screen and without the user's pyplot."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_layer_prune import BernoulliGate, GatedModel, PruneSections, plot_gates
+
+PNG = b"\x89PNG\r\n\x1a\n"
+PATHS = {
+    "gate_0": [(0.0, 0.9), (1.0, 0.5), (2.0, 0.0)],
+    "gate_1": [(0.0, 0.9), (2.0, 1.0)],
+}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved, kept for a look at them."""
+    from matplotlib.figure import Figure
+
+    saved = []
+    original = Figure.savefig
+
+    def keep(figure, *args, **kwargs):
+        saved.append(figure)
+        return original(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return saved
+
+
+def test_a_png_is_written(tmp_path):
+    path = tmp_path / "gates.png"
+    plot_gates(PATHS, path)
+    assert path.read_bytes().startswith(PNG)
+
+
+def test_every_gate_is_a_line_through_its_points(tmp_path, figures):
+    plot_gates(PATHS, tmp_path / "gates.png")
+    (axes,) = figures[0].axes
+    drawn = [np.transpose(line.get_data()).tolist() for line in axes.lines]
+    assert drawn == [[list(point) for point in points] for points in PATHS.values()]
+
+
+def test_the_legend_says_what_became_of_each_gate(tmp_path, figures):
+    plot_gates(PATHS, tmp_path / "gates.png")
+    texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert texts == ["gate_0 removed", "gate_1 stays"]
+
+
+def test_the_end_of_the_decisions_is_marked_if_given(tmp_path, figures):
+    plot_gates(PATHS, tmp_path / "without.png")
+    plot_gates(PATHS, tmp_path / "with.png", settled_at=1.5)
+    without, marked = (figure.axes[0] for figure in figures)
+    assert len(marked.lines) == len(without.lines) + 1
+    assert list(marked.lines[-1].get_xdata()) == [1.5, 1.5]
+    assert [text.get_text() for text in marked.texts] == ["all gates decided"]
+
+
+def test_lines_of_many_gates_can_be_told_apart(tmp_path, figures):
+    many = {f"gate_{index}": [(0.0, 0.5), (1.0, 1.0)] for index in range(20)}
+    plot_gates(many, tmp_path / "gates.png")
+    lines = figures[0].axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 20
+
+
+def test_trajectories_of_a_training_are_drawn(tmp_path, figures):
+    x = inputs = keras.Input((3,))
+    for index in range(2):
+        branch = BernoulliGate(name=f"gate_{index}")(keras.layers.Dense(3)(x))
+        x = keras.layers.Add()([x, branch])
+    model = GatedModel(keras.Model(inputs, x))
+    model.compile("sgd", "mse", run_eagerly=True)
+    prune = PruneSections(verbose=0)
+    x = np.ones((8, 3), "float32")
+    model.fit(x, x, batch_size=4, epochs=4, verbose=0, callbacks=[prune])
+
+    plot_gates(prune.trajectories, tmp_path / "gates.png")
+
+    lines = figures[0].axes[0].lines
+    assert [line.get_ydata()[-1] for line in lines] == [
+        float(entry["action"] == "kept")
+        for entry in sorted(model.pruning_log, key=lambda entry: entry["section"])
+    ]
+
+
+def test_the_users_own_figures_are_left_alone(tmp_path):
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    plot_gates(PATHS, tmp_path / "gates.png")
+    assert pyplot.get_fignums() == before
+
+
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install keras_layer_prune\[examples\]"):
+        plot_gates(PATHS, tmp_path / "gates.png")
+    assert not (tmp_path / "gates.png").exists()

@@ -1,0 +1,163 @@
+"""What cannot work is refused before any work, and what was there stays."""
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    FEATURES,
+    chain,
+    compiled,
+    data,
+    freeze_gates,
+    gate,
+    weights,
+)
+
+from keras_layer_prune import GatedModel, PruneSections
+
+X, Y = data()
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def gate_called_twice():
+    x = inputs = keras.Input((FEATURES,))
+    shared = gate("shared")
+    for _ in range(2):
+        x = keras.layers.Add()([x, shared(keras.layers.Dense(FEATURES)(x))])
+    return keras.Model(inputs, x)
+
+
+def gate_without_a_shortcut():
+    inputs = keras.Input((FEATURES,))
+    return keras.Model(inputs, gate("only_way")(keras.layers.Dense(2)(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("make_network", "message"),
+    [
+        (lambda: chain(gated=False), r"has no gates.*Add\(\).*gate_sections"),
+        (Subclassed, "subclassed model.*Make it functional"),
+        (gate_called_twice, r"called more than once.*shared.*for each branch"),
+        (gate_without_a_shortcut, r"only_way.*cut an output.*GatedResidual"),
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), "not built yet"),
+    ],
+    ids=["no_gates", "subclassed", "gate_twice", "cut_off", "not_built"],
+)
+def test_networks_that_cannot_be_pruned_are_refused(make_network, message):
+    with pytest.raises(ValueError, match=message):
+        GatedModel(make_network())
+
+
+@pytest.mark.parametrize("network", [None, "resnet", gate("alone")], ids=str)
+def test_what_is_no_model_is_refused(network):
+    with pytest.raises(TypeError, match=r"Expected a Keras model.*Received"):
+        GatedModel(network)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        (
+            {"gate_gradient": "exact"},
+            ValueError,
+            r"one of.*first_order.*'exact'",
+        ),
+        ({"gate_gradient": "flip"}, ValueError, r"gate_0.*draws=\"batch\""),
+        ({"gate_gradient": "antithetic"}, ValueError, "once per minibatch"),
+        ({"gate_step_size": 0.0}, ValueError, "greater than 0.*gate_step_size=0.0"),
+        ({"gate_step_size": -1}, ValueError, "greater than 0"),
+        ({"gate_step_size": np.nan}, ValueError, "must be finite"),
+        ({"gate_step_size": np.inf}, ValueError, "must be finite"),
+        ({"gate_step_size": "fast"}, TypeError, "must be a number"),
+        ({"train_size": 0}, ValueError, "greater than 0"),
+        ({"weight_prior": 2.0}, TypeError, "GaussianScaleMixturePrior.*2.0"),
+    ],
+    ids=str,
+)
+def test_arguments_that_make_no_sense_are_refused(arguments, kind, message):
+    model = GatedModel(chain())
+    with pytest.raises(kind, match=message):
+        model.compile("sgd", "mse", **arguments)
+    assert not model.compiled
+
+
+def test_a_refused_compile_leaves_the_former_one():
+    model = compiled(chain(draws="batch"), gate_gradient="flip", train_size=9)
+    before = model.get_compile_config()
+    with pytest.raises(ValueError, match="gate_step_size"):
+        model.compile("adam", "mae", gate_gradient="first_order", gate_step_size=-1.0)
+    assert model.get_compile_config() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"settle_by": 1.5}, "`settle_by` must be between 0 and 1.*1.5"),
+        ({"settle_by": 0.0, "hold": 0.0}, "`hold` must be smaller than `settle_by`"),
+        ({"hold": -0.1}, "`hold` must be between 0 and 1"),
+        ({"hold": 0.5}, r"`hold` must be smaller.*hold=0.5, settle_by=0.5"),
+        ({"hold": np.nan}, "`hold` must be finite"),
+        ({"every": 0}, r"`every` must be a number of steps.*every=0"),
+        ({"every": 2.5}, r"`every`.*every=2.5"),
+        ({"min_saving": 1.01}, "`min_saving` must be between 0 and 1"),
+    ],
+    ids=str,
+)
+def test_schedules_that_make_no_sense_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PruneSections(**arguments)
+
+
+def test_the_callback_refuses_a_plain_model_before_it_trains():
+    network = chain(gated=False)
+    network.compile("sgd", "mse", run_eagerly=True)
+    before = {v.path: v.numpy() for v in network.trainable_variables}
+    with pytest.raises(TypeError, match=r"needs a `GatedModel`.*Functional"):
+        network.fit(X, Y, verbose=0, callbacks=[PruneSections()])
+    for variable in network.trainable_variables:
+        np.testing.assert_array_equal(variable, before[variable.path])
+
+
+def test_fit_without_compile_says_so():
+    with pytest.raises(ValueError, match="must call `compile"):
+        GatedModel(chain()).fit(X, Y)
+
+
+def test_prices_are_asked_for_where_the_training_set_is_not_known():
+    model = compiled(chain(price=1.0))
+    with pytest.raises(ValueError, match=r"not known outside of `fit`.*train_size="):
+        model.decide(closed=model.gates)
+    assert len(model.gates) == 2
+    assert list(model.pruning_log) == []
+
+
+class NoConfig(keras.layers.Dense):
+    """Cannot be made again, as its config lacks an argument."""
+
+    def __init__(self, secret, **kwargs):
+        super().__init__(FEATURES, **kwargs)
+
+
+def test_a_network_that_cannot_be_rebuilt_is_left_as_it_was():
+    x = inputs = keras.Input((FEATURES,))
+    x = NoConfig("secret", name="opaque")(x)
+    x = keras.layers.Add()([x, gate("gate_0")(keras.layers.Dense(FEATURES)(x))])
+    model = compiled(freeze_gates(keras.Model(inputs, x)), train_size=len(X))
+    model.train_on_batch(X, X)
+    network, optimizer, before = model.network, model.optimizer, weights(model)
+    with pytest.raises(ValueError, match="`opaque` of class NoConfig"):
+        model.decide(closed=model.gates)
+    assert model.network is network
+    assert model.optimizer is optimizer
+    assert list(model.pruning_log) == []
+    assert weights(model).keys() == before.keys()
+    model.train_on_batch(X, X)
+    assert optimizer.iterations == 2

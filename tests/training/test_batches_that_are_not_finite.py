@@ -1,0 +1,131 @@
+"""A batch whose loss or gradient is NaN or infinite moves no gate, and is reported."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import (
+    Watch,
+    chain,
+    compiled,
+    data,
+    freeze_weights,
+    thetas,
+)
+
+from keras_layer_prune import PruneSections
+
+X, Y = data(32)
+BAD_BATCH = slice(8, 16)
+
+
+def bad_inputs(value):
+    x = X.copy()
+    x[BAD_BATCH] = value
+    return x, Y
+
+
+def bad_targets(value):
+    y = Y.copy()
+    y[BAD_BATCH] = value
+    return X, y
+
+
+def model(gate_gradient="first_order"):
+    draws = "row" if gate_gradient == "first_order" else "batch"
+    return compiled(
+        freeze_weights(chain((0.5, 0.5), draws=draws)),
+        gate_gradient=gate_gradient,
+        gate_step_size=1e-3,
+        train_size=32,
+    )
+
+
+def fit(model, x, y, epochs=1):
+    watch = Watch(lambda model: [*thetas(model), *benefits(model)])
+    # All gates are settled after the last batch; the watch comes first.
+    callbacks = [watch, PruneSections(settle_by=1.0, hold=0.0, verbose=0)]
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0, "epochs": epochs}
+    model.fit(x, y, callbacks=callbacks, **options)
+    return watch.seen
+
+
+def benefits(model):
+    return [float(gate.benefit.numpy()) for gate in model.gates]
+
+
+@pytest.mark.parametrize("gate_gradient", ["first_order", "flip", "antithetic"])
+@pytest.mark.parametrize(
+    ("make_data", "value"),
+    [(bad_inputs, np.nan), (bad_targets, np.nan), (bad_targets, np.inf)],
+    ids=["nan_inputs", "nan_targets", "infinite_targets"],
+)
+def test_gates_move_in_all_batches_but_the_bad_one(gate_gradient, make_data, value):
+    with pytest.warns(UserWarning, match="NaN or infinite"):
+        first, second, third, fourth = fit(model(gate_gradient), *make_data(value))
+    assert second == first
+    assert third != second
+    assert fourth != third
+
+
+def infinitely_steep(y, predicted):
+    """Finite where the target is met, and with a gradient that is not."""
+    return tf.sqrt(tf.abs(y - predicted))
+
+
+def test_a_gradient_that_is_not_finite_is_enough():
+    steep = compiled(
+        freeze_weights(chain((1.0, 1.0), price=100.0)),
+        loss=infinitely_steep,
+        gate_gradient="straight_through",
+        gate_step_size=1e-3,
+        train_size=64,
+    )
+    y = Y.copy()
+    y[BAD_BATCH] = steep.network(X[BAD_BATCH]).numpy()
+    # Nothing moves before the second batch, whose prediction is then the target.
+    steep.clock.start(now=0, first_step=1, last_step=100)
+    watch = Watch(thetas)
+    steep.fit(X, y, batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
+    assert watch.seen[0] == watch.seen[1] == [1.0, 1.0]
+    assert watch.seen[2] != watch.seen[1]
+    assert steep.clock.skipped == 1
+
+
+def test_the_report_counts_the_batches_and_says_what_to_do():
+    message = r"1 batches of epoch 1 had a loss or gradient that is NaN.*learning rate"
+    with pytest.warns(UserWarning, match=message):
+        fit(model(), *bad_inputs(np.nan))
+
+
+def test_good_batches_are_not_reported():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(model(), X, Y)
+
+
+def epochs_reported(recorded):
+    texts = [str(warning.message) for warning in recorded]
+    return [text[:20] for text in texts if "NaN or infinite" in text]
+
+
+def test_each_epoch_reports_its_own_batches():
+    with pytest.warns(UserWarning) as recorded:
+        fit(model(), *bad_inputs(np.nan), epochs=2)
+    assert epochs_reported(recorded) == ["1 batches of epoch 1", "1 batches of epoch 2"]
+
+
+def test_each_epoch_of_unknown_length_reports_its_own_batches():
+    batches = tf.data.Dataset.from_tensor_slices(bad_inputs(np.nan)).batch(8)
+    prune = PruneSections(settle_by=1.0, verbose=0)
+    with pytest.warns(UserWarning) as recorded:
+        model().fit(
+            batches.filter(lambda x, y: True),
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+            callbacks=[prune],
+        )
+    expected = [f"1 batches of epoch {epoch}" for epoch in (1, 2, 3)]
+    assert epochs_reported(recorded) == expected

@@ -1,0 +1,139 @@
+"""A model saved in the middle of its pruning goes on where it was."""
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    chain,
+    compiled,
+    data,
+    gates_by_name,
+    thetas,
+    weights,
+)
+
+from keras_layer_prune import GatedModel, GaussianScaleMixturePrior, max_difference
+
+X, Y = data()
+
+
+def half_pruned():
+    """One section removed, one gate opened for good, two undecided."""
+    model = compiled(
+        chain((0.9, 0.0, 0.6, 1.0), price=0.5),
+        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.05, 20)),
+        metrics=["mae"],
+        gate_step_size=keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5),
+        gate_gradient="straight_through",
+        weight_prior=GaussianScaleMixturePrior(3.0),
+        train_size=64,
+    )
+    train(model, 3)
+    gates = gates_by_name(model)
+    model.decide(closed=[gates["gate_1"]], opened=[gates["gate_3"]], epoch=7)
+    train(model, 2)
+    return model
+
+
+def train(model, steps):
+    for _ in range(steps):
+        model.train_on_batch(X, Y)
+
+
+def save_and_load(model, folder):
+    path = folder / "model.keras"
+    model.save(path)
+    return keras.saving.load_model(path)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    model = half_pruned()
+    return model, save_and_load(model, tmp_path)
+
+
+def test_the_network_and_its_gates_are_the_same(pair):
+    model, loaded = pair
+    assert isinstance(loaded, GatedModel)
+    assert thetas(loaded) == thetas(model)
+    assert [gate.name for gate in loaded.gates] == ["gate_0", "gate_2"]
+    benefits = [[float(g.benefit.numpy()) for g in m.gates] for m in pair]
+    assert benefits[0] == benefits[1]
+    assert max_difference(model.network, loaded.network) == 0.0
+
+
+def test_the_pruning_log_is_kept(pair):
+    model, loaded = pair
+    assert list(loaded.pruning_log) == list(model.pruning_log)
+    assert [(e["section"], e["action"], e["epoch"]) for e in loaded.pruning_log] == [
+        ("gate_1", "removed", 7),
+        ("gate_3", "kept", 7),
+    ]
+
+
+def test_it_is_compiled_with_the_same_arguments(pair):
+    model, loaded = pair
+    assert loaded.get_compile_config() == model.get_compile_config()
+    assert loaded.given_train_size == 64
+    assert loaded.gate_gradient == "straight_through"
+    assert loaded.weight_prior.precision == 3.0
+    assert loaded.gate_step_size(4) == model.gate_step_size(4)
+
+
+def test_the_optimizer_is_where_it_was(pair):
+    model, loaded = pair
+    assert loaded.optimizer.iterations == 5
+    slots = [{v.path: v.numpy() for v in m.optimizer.variables} for m in pair]
+    assert len(slots[0]) == len(slots[1]) == 1 + 2 * len(weights(model))
+    for path, value in slots[0].items():
+        np.testing.assert_array_equal(slots[1][path], value, err_msg=path)
+
+
+def test_the_training_goes_on_as_without_the_break(pair):
+    model, loaded = pair
+    # Keras saves no state of random generators, not of `Dropout` either.
+    for gate, copy in zip(model.gates, loaded.gates, strict=True):
+        copy.seed_generator.state.assign(gate.seed_generator.state)
+    for either in pair:
+        train(either, 3)
+    for path, value in weights(model).items():
+        np.testing.assert_allclose(weights(loaded)[path], value, atol=1e-6)
+    np.testing.assert_allclose(thetas(loaded), thetas(model), atol=1e-6)
+    assert loaded.clock.step == model.clock.step == 8
+
+
+def test_a_model_can_be_pruned_after_it_was_loaded(pair):
+    _, loaded = pair
+    loaded.decide(closed=[loaded.gates[0]])
+    train(loaded, 1)
+    assert [gate.name for gate in loaded.gates] == ["gate_2"]
+    assert loaded.optimizer.iterations == 6
+
+
+def test_a_model_without_gates_left_is_saved_and_loaded(tmp_path):
+    model = half_pruned()
+    closed, opened = model.gates
+    model.decide(closed=[closed], opened=[opened])
+    loaded = save_and_load(model, tmp_path)
+    assert loaded.gates == []
+    assert list(loaded.pruning_log) == list(model.pruning_log)
+    np.testing.assert_array_equal(loaded(X), model(X))
+    history = loaded.fit(X, Y, verbose=0).history
+    assert history["sections"] == [2.0]
+
+
+def test_a_model_that_is_not_compiled_is_saved_and_loaded(tmp_path):
+    model = GatedModel(chain())
+    loaded = save_and_load(model, tmp_path)
+    assert not loaded.compiled
+    np.testing.assert_array_equal(loaded(X), model(X))
+
+
+def test_a_checkpoint_of_keras_holds_what_is_left(tmp_path):
+    model = half_pruned()
+    path = tmp_path / "last.keras"
+    checkpoint = keras.callbacks.ModelCheckpoint(path)
+    model.fit(X, Y, verbose=0, callbacks=[checkpoint])
+    loaded = keras.saving.load_model(path)
+    assert thetas(loaded) == thetas(model)
+    assert list(loaded.pruning_log) == list(model.pruning_log)

@@ -1,0 +1,45 @@
+"""Two replicas of a distribution strategy train, prune and go on as one."""
+
+import subprocess
+import sys
+
+# Devices can only be set up before TensorFlow has started.
+SCRIPT = """
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import keras
+import numpy as np
+import keras_layer_prune as klp
+
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    x = inputs = keras.Input((4,))
+    for index in range(2):
+        branch = keras.layers.Dense(4, "tanh", kernel_regularizer="l2")(x)
+        gate = klp.BernoulliGate(initial_probability=1.0, name=f"gate_{index}")
+        gate.trainable = False
+        x = keras.layers.Add()([x, gate(branch)])
+    model = klp.GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
+    adam = keras.optimizers.Adam(0.0)
+    model.compile(adam, "mse", jit_compile=False)
+
+x = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
+y = np.abs(x[:, :1])
+model.fit(x, y, batch_size=8, verbose=0)
+model.decide(closed=[model.gates[1]])
+logs = model.fit(x, y, batch_size=8, verbose=0).history
+expected = np.mean((model.network(x, training=False) - y) ** 2)
+np.testing.assert_allclose(logs["data_loss"], expected, rtol=1e-5)
+assert logs["loss"][0] > logs["data_loss"][0]
+assert model.optimizer.iterations.numpy() == 4
+assert logs["sections"] == [1.0]
+assert "Mirrored" in type(model.trainable_variables[0].value).__name__
+"""
+
+
+def test_replicas_go_on_together_with_the_smaller_network(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
