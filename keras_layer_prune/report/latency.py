@@ -8,6 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.gates import check_graph
+
 _WARM_UP_CALLS = 10
 
 
@@ -15,7 +18,7 @@ def measure_latency(model, batch_size=1, calls=100) -> float:
     """Median time of one inference call, compiled by TensorFlow as it is served.
 
     Args:
-        model: Functional Keras model; unknown input sizes become 16.
+        model: Functional or built sequential model; unknown input sizes become 16.
         batch_size: Int, examples per call.
         calls: Int, how many calls are timed.
 
@@ -32,12 +35,15 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
     ratio of two results means something.
 
     Args:
-        models: List of functional Keras models.
+        models: List of functional or built sequential models.
         batch_size: Int, examples per call.
         calls: Int, how many calls of each model are timed.
 
     Returns:
         List of floats, seconds per call.
+
+    Raises:
+        ValueError: If the calls of a model cannot be read.
     """
     runs = [_inference_call(model, batch_size) for model in models]
     for run in runs * _WARM_UP_CALLS:
@@ -47,7 +53,10 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
 
 
 def _inference_call(model, batch_size):
-    inputs = tree.map_structure(_example(batch_size), model.input)
+    check_graph(model)
+    # A sequential model has no `input` before it is called.
+    structure = private.input_structure(private.graph_of(model))
+    inputs = tree.map_structure(_example(batch_size), structure)
     function = tf.function(lambda x: model(x, training=False))
 
     def run():
