@@ -4,11 +4,14 @@ import pathlib
 import re
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
+# Keras 3.15 warns of its own default whenever `fit` gets a `tf.data.Dataset`.
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
 def test_the_workflow_of_the_readme_runs(tmp_path, monkeypatch):
     (workflow,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     x = np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype("float32")
