@@ -26,7 +26,9 @@ def main():
         arguments.depths, arguments.probabilities, range(arguments.seeds)
     )
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(arguments.workers, spawn) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        arguments.workers, spawn, max_tasks_per_child=1
+    ) as pool:
         futures = [pool.submit(run, *which, arguments) for which in runs]
         rows = [report(future.result()) for future in futures]
     print_summary(rows)
