@@ -43,7 +43,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sections", type=int, default=8)
     parser.add_argument("--width", type=int, default=24)
-    parser.add_argument("--price", type=float, default=0.02, help="nats per example")
+    parser.add_argument("--price", type=float, default=0.03, help="nats per example")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--step-size", type=float, default=0.5)
@@ -53,7 +53,7 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def make_network(data, arguments, draws="row"):
+def make_network(data, arguments, draws="row", start=0):
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input(data.x.shape[1:])
     x = keras.layers.Flatten()(keras.layers.Rescaling(1.0 / 255.0)(x))
@@ -64,7 +64,7 @@ def make_network(data, arguments, draws="row"):
         branch = keras.layers.Dense(hidden, activation="relu")(x)
         branch = keras.layers.Dense(arguments.width)(branch)
         prior = klp.FlatteningPrior(arguments.price * len(data.x))
-        gate = klp.BernoulliGate(prior, 0.5, draws=draws, seed=index)
+        gate = klp.BernoulliGate(prior, 0.5, draws=draws, seed=100 * start + index)
         x = keras.layers.Add()([x, gate(branch)])
     return keras.Model(inputs, keras.layers.Dense(10)(x))
 
@@ -78,8 +78,8 @@ def trained_weights(data, arguments):
     return [v.numpy() for v in model.network.trainable_variables]
 
 
-def frozen_model(weights, data, arguments, draws):
-    network = make_network(data, arguments, draws)
+def frozen_model(weights, data, arguments, draws, start=0):
+    network = make_network(data, arguments, draws, start)
     for variable, value in zip(network.trainable_variables, weights, strict=True):
         variable.assign(value)
     model = klp.GatedModel(network)
@@ -108,7 +108,7 @@ def run_projected_sgd(weights, data, estimator, start, arguments):
     """Final probabilities from one random start."""
     # What compares two forward passes needs one draw for all examples.
     draws = "batch" if estimator in ("flip", "antithetic") else "row"
-    model = frozen_model(weights, data, arguments, draws)
+    model = frozen_model(weights, data, arguments, draws, start)
     decreasing = keras.optimizers.schedules.PolynomialDecay(
         arguments.step_size, arguments.steps, arguments.step_size / 100
     )

@@ -152,9 +152,13 @@ class PruneSections(keras.callbacks.Callback):
 
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
-        closed = [gate for gate in self.model.gates if self._is_gone(gate)]
+        closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
         if closed and saved_share(self.model.network, closed) >= self.min_saving:
             self._decide(closed, [])
+
+    def _free_gates(self) -> list:
+        """Gates that are to be decided: those that the user has not frozen."""
+        return [gate for gate in self.model.gates if gate.trainable]
 
     def _is_gone(self, gate) -> bool:
         benefit = float(gate.benefit.numpy())
@@ -162,7 +166,7 @@ class PruneSections(keras.callbacks.Callback):
 
     def _settle(self):
         """Round what is still undecided; take all gates out of the network."""
-        gates = [gate for gate in self.model.gates if gate.trainable]
+        gates = self._free_gates()
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
