@@ -45,7 +45,8 @@ def parse_arguments():
     parser.add_argument("--width", type=int, default=24)
     parser.add_argument("--price", type=float, default=0.03, help="nats per example")
     parser.add_argument("--starts", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--copies", type=int, default=4, help="of each example")
     parser.add_argument("--step-size", type=float, default=0.5)
     parser.add_argument(
         "--estimators", nargs="+", default=["first_order", "straight_through", "flip"]
@@ -121,8 +122,10 @@ def run_projected_sgd(weights, data, estimator, start, arguments):
     )
     starts = np.random.default_rng(start).uniform(size=arguments.sections)
     set_gates(model, starts)
-    # The data's own noise is left out; what the gates draw is the noise that remains.
-    whole = tf.data.Dataset.from_tensors((data.x, data.y)).repeat(arguments.steps)
+    # The data's own noise is left out; what the gates draw is the noise that remains,
+    # and several draws for each example make less of it.
+    x, y = (np.concatenate([part] * arguments.copies) for part in data)
+    whole = tf.data.Dataset.from_tensors((x, y)).repeat(arguments.steps)
     model.fit(whole, verbose=0)
     return [float(gate.probability.numpy()) for gate in model.gates]
 
