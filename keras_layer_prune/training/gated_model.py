@@ -329,14 +329,16 @@ class GatedModel(keras.Model):
         )
         logs = self.compute_metrics(x, y, outputs, sample_weight)
         thetas = [gate.probability.value for gate in self.gates]
-        logs["expected_sections"] = tf.add_n([*thetas, tf.constant(float(self._kept))])
-        logs["sections"] = tf.constant(float(self._kept + len(thetas)))
+        decided = float(self.sections - len(thetas))
+        logs["expected_sections"] = tf.add_n([*thetas, tf.constant(decided)])
+        logs["sections"] = tf.constant(float(self.sections))
         return logs
 
     @property
-    def _kept(self) -> int:
-        """Sections whose gates are gone because they stay for good."""
-        return sum(entry["action"] == "kept" for entry in self.pruning_log)
+    def sections(self) -> int:
+        """How many sections the network still has, decided or not."""
+        decided = sum(entry["action"] == "kept" for entry in self.pruning_log)
+        return decided + len(self.gates)
 
     def decide(self, closed=(), opened=(), epoch: int | None = None) -> list[dict]:
         """Make the network smaller, now: sections of closed gates leave it.

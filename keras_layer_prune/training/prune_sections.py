@@ -131,6 +131,8 @@ class PruneSections(keras.callbacks.Callback):
         self._prune()
         self._report_skipped()
         if logs is not None:
+            # Keras has taken the logs before the sections left.
+            logs["sections"] = float(self.model.sections)
             logs["removed"] = self._removed
 
     def on_train_end(self, logs=None):
