@@ -1,6 +1,6 @@
 """Every model of `keras.applications`: gated, half closed, rebuilt, compared.
 
-    python benchmarks/rebuild.py --out benchmarks/results/rebuild.json
+    python benchmarks/rebuild.py
     python benchmarks/rebuild.py --models "ResNet50$|VGG"
 
 Weights are random, and so are the statistics of the normalisations, so that an
@@ -13,7 +13,6 @@ each model; ends with status 1 if a model fails.
 import argparse
 import gc
 import inspect
-import json
 import pathlib
 import random
 import re
@@ -21,7 +20,9 @@ import sys
 import tempfile
 import time
 
-import keras
+import results
+
+import keras  # isort: skip
 import numpy as np
 
 import keras_layer_prune as klp
@@ -59,18 +60,17 @@ def main():
     for name in application_names(arguments.models):
         rows.append(checked_row(name, arguments.seed))
         print(markdown(rows[-1]), flush=True)
-        if arguments.out:
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
         keras.backend.clear_session()
         gc.collect()
+    # A selection does not take the place of the whole.
+    name = "selected_models" if arguments.models else "rebuild"
+    results.save(name, vars(arguments), rows)
     return 1 if any(row["problems"] for row in rows) else 0
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default="", help="regular expression of names")
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file for the results")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

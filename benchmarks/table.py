@@ -127,6 +127,29 @@ def vertices(result):
         )
 
 
+def rebuild(result):
+    yield "## Every model of `keras.applications`: gated, half closed, rebuilt"
+    yield ""
+    yield (
+        "Random weights, small inputs. Differences are relative to the largest output; "
+        "seconds, on a machine that was busy with other runs."
+    )
+    yield ""
+    yield (
+        "| model | additions | prunable | parameters | left | find | gate | rebuild "
+        "| difference |"
+    )
+    yield "| --- " * 9 + "|"
+    for row in result["rows"]:
+        cells = [row["model"], row["sections"], row["prunable"]]
+        if row["prunable"]:
+            cells += [f"{row['parameters']:,}", f"{row['parameters_left']:,}"]
+            times = [row[f"{what}_seconds"] for what in ("find", "gate", "rebuild")]
+            cells += [f"{seconds:.2f}" for seconds in times]
+            cells.append(f"{row['difference']:.1e}")
+        yield "| " + " | ".join(map(str, cells + [""] * (9 - len(cells)))) + " |"
+
+
 def spread(rows, key, form):
     s = results.spread([row[key] for row in rows])
     return f"{form} ({form}-{form})".format(s["mean"], s["min"], s["max"])
@@ -137,6 +160,7 @@ SECTIONS = {
     "overhead": overhead,
     "robustness": robustness,
     "vertices": vertices,
+    "rebuild": rebuild,
 }
 
 
