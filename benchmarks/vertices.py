@@ -46,7 +46,7 @@ def parse_arguments():
     parser.add_argument("--price", type=float, default=0.03, help="nats per example")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--copies", type=int, default=8, help="of each example")
+    parser.add_argument("--copies", type=int, default=4, help="of each example")
     parser.add_argument("--step-size", type=float, default=0.5)
     parser.add_argument(
         "--estimators", nargs="+", default=["first_order", "straight_through", "flip"]
