@@ -7,7 +7,6 @@ import warnings
 
 import keras
 import tensorflow as tf
-from keras import tree
 
 from keras_layer_prune.graph.gates import (
     check_gated_network,
@@ -15,7 +14,6 @@ from keras_layer_prune.graph.gates import (
     section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
-from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.checks import (
     checked_new_path,
     checked_step_size,
@@ -23,31 +21,25 @@ from keras_layer_prune.training.checks import (
     listed,
 )
 from keras_layer_prune.training.decisions import decision_entries
-from keras_layer_prune.training.gate_clock import LONGEST_STEP, GateClock
-from keras_layer_prune.training.gate_gradients import (
-    DRAWS_OF,
-    GATE_GRADIENTS,
-    PAIRED_ESTIMATORS,
-    check_draws,
-)
-from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
+from keras_layer_prune.training.gate_clock import GateClock
+from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over
-from keras_layer_prune.training.replicas import replicas, sum_over_replicas
+from keras_layer_prune.training.replicas import replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
     checked_train_size,
     infer_train_size,
     known_train_size,
 )
+from keras_layer_prune.training.training_step import (
+    DEFAULT_PRICE,
+    number_of_examples,
+    training_step,
+)
 from keras_layer_prune.variational._checks import one_of
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
 )
-
-# What a section has to take off the training loss, in nats per example, where its
-# gate has no prior of its own: what the loss would rise by if the section were cut out
-# and the rest had no time to make up for it.
-DEFAULT_PRICE = 0.1
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -241,7 +233,7 @@ class GatedModel(keras.Model):
         # What layers add belongs to sections in part, and jumps when one leaves.
         added = sum(tf.reduce_sum(tf.cast(term, loss.dtype)) for term in self.losses)
         self._data_loss.update_state(
-            loss * replicas() - added, sample_weight=_number_of_examples(x)
+            loss * replicas() - added, sample_weight=number_of_examples(x)
         )
         return loss
 
@@ -255,84 +247,7 @@ class GatedModel(keras.Model):
             Dictionary of the metrics, with `expected_sections`, the sum of the gates'
             probabilities, and `sections`, how many the network still has.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        gates = [gate for gate in self.gates if gate.trainable]
-        thetas = [gate.probability.value for gate in gates]
-        weights = self.trainable_variables
-        draws = Draws(**DRAWS_OF[self.gate_gradient])
-
-        with tf.GradientTape() as tape:
-            tape.watch(thetas)
-            with draws.active():
-                outputs = self(x, training=True)
-            data_cost = self.compute_loss(x, y, outputs, sample_weight)
-            weight_cost = tf.cast(self.weight_cost(), data_cost.dtype)
-            cost = data_cost + weight_cost / replicas()
-            scaled_cost = self.optimizer.scale_loss(cost)
-        weight_gradients, slopes = tape.gradient(
-            scaled_cost, ([w.value for w in weights], thetas)
-        )
-        if self.gate_gradient in PAIRED_ESTIMATORS:
-            differences = self._paired_differences(data, gates, data_cost, draws)
-        else:
-            scale = self.optimizer.scale_loss(tf.ones([]))
-            # A gate that the loss does not depend on has no slope.
-            differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
-        if weights:
-            self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-        self._move_gates(gates, differences, data_cost)
-        return self._step_logs(x, y, outputs, sample_weight, cost)
-
-    def _paired_differences(self, data, gates, data_cost, draws):
-        """Unbiased estimates for the gates, from a second forward pass."""
-        if not gates:
-            return []
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-
-        def evaluate(other_draws):
-            with other_draws.active():
-                outputs = self(x, training=True)
-            return super(GatedModel, self).compute_loss(x, y, outputs, sample_weight)
-
-        estimate = PAIRED_ESTIMATORS[self.gate_gradient]
-        return tf.unstack(
-            estimate(evaluate, gates, data_cost, draws, self.estimator_seed)
-        )
-
-    def _move_gates(self, gates, differences, data_cost):
-        now = self.clock.tick()
-        if not gates:
-            return
-        differences = [sum_over_replicas(difference) for difference in differences]
-        is_usable = all_finite([data_cost, *differences])
-        self.clock.count_skipped(is_usable)
-        prices = [self.price(gate) for gate in gates]
-        step = self._gate_step(now, prices)
-        due = [price * self.clock.pressure(now) for price in prices]
-        move_gates(gates, differences, due, step, is_usable)
-
-    def _gate_step(self, now, prices):
-        """How far gates move at the training step `now`."""
-        if self.gate_step_size is None:
-            mean_price = sum(abs(price) for price in prices) / len(prices)
-            size = self.clock.reach(now) / (mean_price or DEFAULT_PRICE)
-            return GateStep(size, LONGEST_STEP)
-        chosen = self.gate_step_size
-        size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
-        return GateStep(tf.where(self.clock.is_holding(now), 0.0, size))
-
-    def _step_logs(self, x, y, outputs, sample_weight, cost):
-        loss = next(metric for metric in self.metrics if metric.name == "loss")
-        loss.update_state(
-            tf.cast(cost * replicas(), tf.float32) + self.gate_cost(),
-            sample_weight=_number_of_examples(x),
-        )
-        logs = self.compute_metrics(x, y, outputs, sample_weight)
-        thetas = [gate.probability.value for gate in self.gates]
-        decided = float(self.sections - len(thetas))
-        logs["expected_sections"] = tf.add_n([*thetas, tf.constant(decided)])
-        logs["sections"] = tf.constant(float(self.sections))
-        return logs
+        return training_step(self, data)
 
     @property
     def sections(self) -> int:
@@ -394,8 +309,3 @@ class GatedModel(keras.Model):
             config.pop("network"), custom_objects=custom_objects
         )
         return cls(network, **config)
-
-
-def _number_of_examples(x):
-    """Examples in a batch, by which Keras weighs the batch's loss in an epoch."""
-    return tf.shape(next(part for part in tree.flatten(x) if part is not None))[0]

@@ -1,0 +1,114 @@
+"""One training step: weights by the optimizer, gates by a projected step."""
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from keras_layer_prune.layers._draws import Draws
+from keras_layer_prune.training.gate_clock import LONGEST_STEP
+from keras_layer_prune.training.gate_gradients import DRAWS_OF, PAIRED_ESTIMATORS
+from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
+from keras_layer_prune.training.replicas import replicas, sum_over_replicas
+
+# What a section has to take off the training loss, in nats per example, where its
+# gate has no prior of its own: what the loss would rise by if the section were cut out
+# and the rest had no time to make up for it.
+DEFAULT_PRICE = 0.1
+
+
+def training_step(model, data) -> dict:
+    """Step the weights and the gates of a model on one batch.
+
+    Args:
+        model: Compiled `GatedModel`.
+        data: What the data set yields: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Returns:
+        Dictionary of the metrics, as `train_step` of Keras returns it.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    gates = [gate for gate in model.gates if gate.trainable]
+    thetas = [gate.probability.value for gate in gates]
+    weights = model.trainable_variables
+    draws = Draws(**DRAWS_OF[model.gate_gradient])
+
+    with tf.GradientTape() as tape:
+        tape.watch(thetas)
+        with draws.active():
+            outputs = model(x, training=True)
+        data_cost = model.compute_loss(x, y, outputs, sample_weight)
+        weight_cost = tf.cast(model.weight_cost(), data_cost.dtype)
+        cost = data_cost + weight_cost / replicas()
+        scaled_cost = model.optimizer.scale_loss(cost)
+    weight_gradients, slopes = tape.gradient(
+        scaled_cost, ([w.value for w in weights], thetas)
+    )
+    if model.gate_gradient in PAIRED_ESTIMATORS:
+        differences = _paired_differences(model, data, gates, data_cost, draws)
+    else:
+        scale = model.optimizer.scale_loss(tf.ones([]))
+        # A gate that the loss does not depend on has no slope.
+        differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
+    if weights:
+        model.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
+    _move_gates(model, gates, differences, data_cost)
+    return _step_logs(model, x, y, outputs, sample_weight, cost)
+
+
+def number_of_examples(x):
+    """Examples in a batch, by which Keras weighs the batch's loss in an epoch."""
+    return tf.shape(next(part for part in tree.flatten(x) if part is not None))[0]
+
+
+def _paired_differences(model, data, gates, data_cost, draws):
+    """Unbiased estimates for the gates, from a second forward pass."""
+    if not gates:
+        return []
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+    def evaluate(other_draws):
+        with other_draws.active():
+            outputs = model(x, training=True)
+        # That of Keras: the second pass is not tracked.
+        return keras.Model.compute_loss(model, x, y, outputs, sample_weight)
+
+    estimate = PAIRED_ESTIMATORS[model.gate_gradient]
+    return tf.unstack(estimate(evaluate, gates, data_cost, draws, model.estimator_seed))
+
+
+def _move_gates(model, gates, differences, data_cost):
+    now = model.clock.tick()
+    if not gates:
+        return
+    differences = [sum_over_replicas(difference) for difference in differences]
+    is_usable = all_finite([data_cost, *differences])
+    model.clock.count_skipped(is_usable)
+    prices = [model.price(gate) for gate in gates]
+    step = _gate_step(model, now, prices)
+    due = [price * model.clock.pressure(now) for price in prices]
+    move_gates(gates, differences, due, step, is_usable)
+
+
+def _gate_step(model, now, prices) -> GateStep:
+    """How far gates move at the training step `now`."""
+    clock, chosen = model.clock, model.gate_step_size
+    if chosen is None:
+        mean_price = sum(abs(price) for price in prices) / len(prices)
+        size = clock.reach(now) / (mean_price or DEFAULT_PRICE)
+        return GateStep(size, LONGEST_STEP)
+    size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
+    return GateStep(tf.where(clock.is_holding(now), 0.0, size))
+
+
+def _step_logs(model, x, y, outputs, sample_weight, cost) -> dict:
+    loss = next(metric for metric in model.metrics if metric.name == "loss")
+    loss.update_state(
+        tf.cast(cost * replicas(), tf.float32) + model.gate_cost(),
+        sample_weight=number_of_examples(x),
+    )
+    logs = model.compute_metrics(x, y, outputs, sample_weight)
+    thetas = [gate.probability.value for gate in model.gates]
+    decided = float(model.sections - len(thetas))
+    logs["expected_sections"] = tf.add_n([*thetas, tf.constant(decided)])
+    logs["sections"] = tf.constant(float(model.sections))
+    return logs
