@@ -29,11 +29,6 @@ def normal_cost(weights, precision):
     return precision * tf.nn.l2_loss(weights)
 
 
-def normal_cost_gradient(weights, precision):
-    """Gradient of `normal_cost`: `precision * weights`, shaped like `weights`."""
-    return precision * weights
-
-
 @keras.saving.register_keras_serializable("keras_layer_prune")
 class GaussianScaleMixturePrior:
     """Prior on the weights of gated sections: a spike at 0 and a normal slab.

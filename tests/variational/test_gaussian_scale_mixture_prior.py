@@ -7,9 +7,6 @@ import tensorflow as tf
 from scipy import integrate, stats
 
 from keras_layer_prune import GaussianScaleMixturePrior
-from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
-    normal_cost_gradient,
-)
 
 CASES = [(0.25, 1.0), (0.5, 4.0), (0.9, 0.1), (1.0, 2.0), (0.0, 1.0)]
 
@@ -77,7 +74,6 @@ def test_the_gradient_of_the_cost_is_the_precision_times_the_weights():
         cost = GaussianScaleMixturePrior(3.0).cost(weights)
     gradient = tape.gradient(cost, weights)
     np.testing.assert_allclose(gradient, [1.5, -4.5, 0.0], rtol=1e-6)
-    np.testing.assert_allclose(normal_cost_gradient(weights, 3.0), gradient, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
