@@ -15,7 +15,7 @@ import results
 
 import datasets  # isort: skip
 import networks  # isort: skip
-import keras
+import recipe  # isort: skip
 
 import keras_layer_prune as klp
 
@@ -57,21 +57,15 @@ def run(depth, probability, seed, arguments):
         initial_probability=probability,
     )
     model = klp.GatedModel(network)
-    steps = -(-len(data.train.x) // 64) * arguments.epochs
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    history = model.fit(
-        data.train.x,
-        data.train.y,
+    history, _ = recipe.fit(
+        model,
+        data,
+        arguments.epochs,
         batch_size=64,
-        epochs=arguments.epochs,
-        validation_data=data.validation,
+        learning_rate=2e-3,
         callbacks=[klp.PruneSections(verbose=0)],
         verbose=0,
-    ).history
+    )
     return {
         "depth": depth,
         "initial probability": probability,

@@ -1,20 +1,25 @@
 """The same network trained as it is and with gates: accuracy, sections, wall time.
 
-    python benchmarks/training.py --dataset mnist --seeds 3
+    python benchmarks/training.py --dataset mnist --epochs 8
+    python benchmarks/training.py --network lenet --dataset mnist
+    python benchmarks/training.py --also "from scratch" "stochastic depth"
 
-Both see the same data, in the same order of epochs, with the same optimizer and
-schedule; the default settings of the package are used. The test set is read once per
-network, after its training. Wall time is that of `fit`, with everything in it: tracing,
-validation, rebuilding.
+All see the same data, with the same optimizer and schedule; the default settings of the
+package are used. The test set is read once per network, after its training. Wall time
+is that of `fit`, with everything in it: tracing, validation, rebuilding.
+
+What is left, trained from scratch for as many epochs, is the limit: nobody can know
+before the training which sections to leave out. Stochastic depth draws the same
+network's sections with probabilities that fall from 1 to 0.5 with depth, and keeps all.
 """
 
 import argparse
-import time
 
 import results
 
 import datasets  # isort: skip
 import networks  # isort: skip
+import recipe  # isort: skip
 import keras
 import numpy as np
 
@@ -23,97 +28,128 @@ import keras_layer_prune as klp
 
 def main():
     arguments = parse_arguments()
-    data = datasets.load(arguments.dataset)
+    data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = []
     for seed in range(arguments.seeds):
-        dense = run_dense(data, seed, arguments)
-        pruned = run_pruned(data, seed, arguments)
-        pruned["time ratio"] = pruned["seconds"] / dense["seconds"]
-        rows += [dense, pruned]
-        print_rows(rows[-2:])
+        runs = run_all(data, seed, arguments)
+        print_rows(runs)
+        rows += runs
     print_summary(rows)
-    results.save(f"training_{arguments.dataset}", vars(arguments), rows)
+    results.save(result_name(arguments), vars(arguments), rows)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", choices=networks.BUILDERS, default="residual")
+    parser.add_argument(
+        "--size", type=size, nargs="*", default=[], help="as width=8 sections=12"
+    )
     parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
+    parser.add_argument("--also", nargs="*", choices=FURTHER, default=[])
+    parser.add_argument("--train-examples", type=int, help="the first so many")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--sections", type=int, default=12)
-    parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     return parser.parse_args()
 
 
+def size(text):
+    name, value = text.split("=")
+    return name, int(value)
+
+
+def result_name(arguments):
+    """Each network and data set keeps a file of its own."""
+    if arguments.network == "residual":
+        return f"training_{arguments.dataset}"
+    return f"training_{arguments.network}_{arguments.dataset}"
+
+
+def run_all(data, seed, arguments):
+    """One row for each kind of training, all from one seed."""
+    rows = [run_dense(data, seed, arguments)]
+    pruned, slim = run_pruned(data, seed, arguments)
+    rows.append(pruned)
+    for kind in arguments.also:
+        rows.append(FURTHER[kind](data, seed, arguments, slim))
+    for row in rows:
+        is_small = row["kind"] == "from scratch"
+        which = "sections" if is_small else "sections at the start"
+        row.setdefault("sections", pruned[which])
+        row["time ratio"] = row["seconds"] / rows[0]["seconds"]
+    return rows
+
+
 def run_dense(data, seed, arguments):
     network = make_network(data, seed, arguments, gated=False)
-    history, seconds = fit(network, data, arguments, [])
-    return {
-        "kind": "dense",
-        "seed": seed,
-        "seconds": seconds,
-        "validation": history["val_accuracy"][-1],
-        "test": test_accuracy(network, data),
-        "sections": arguments.sections,
-        **costs(network),
-    }
+    history, seconds = fit(network, data, arguments)
+    return result_row("dense", seed, network, data, history, seconds)
 
 
 def run_pruned(data, seed, arguments):
+    """The row, and the network that is left."""
     model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
-    history, seconds = fit(model, data, arguments, [klp.PruneSections(verbose=0)])
+    sections = model.sections
+    prune = klp.PruneSections(verbose=0)
+    history, seconds = fit(model, data, arguments, callbacks=[prune])
     slim = klp.strip_gates(model.network)
     return {
-        "kind": "pruned",
-        "seed": seed,
-        "seconds": seconds,
-        "validation": history["val_accuracy"][-1],
-        "test": test_accuracy(slim, data),
-        "sections": int(history["sections"][-1]),
-        **costs(slim),
+        **result_row("pruned", seed, slim, data, history, seconds),
+        "sections": model.sections,
+        "sections at the start": sections,
         "sections by epoch": history["sections"],
         "removed in the first half": removed_by(model, arguments.epochs / 2),
         "log": [dict(entry) for entry in model.pruning_log],
-    }
+    }, slim
+
+
+def run_from_scratch(data, seed, arguments, slim):
+    keras.utils.set_random_seed(seed)
+    network = keras.models.clone_model(slim)
+    history, seconds = fit(network, data, arguments)
+    return result_row("from scratch", seed, network, data, history, seconds)
+
+
+def run_stochastic_depth(data, seed, arguments, _):
+    network = make_network(data, seed, arguments, gated=True)
+    gates = klp.GatedModel(network).gates
+    for gate, theta in zip(gates, np.linspace(1.0, 0.5, len(gates)), strict=True):
+        gate.probability.assign(theta)
+    # Trained by Keras itself, the gates draw and stay as they are.
+    history, seconds = fit(network, data, arguments)
+    return result_row("stochastic depth", seed, network, data, history, seconds)
+
+
+FURTHER = {"from scratch": run_from_scratch, "stochastic depth": run_stochastic_depth}
 
 
 def make_network(data, seed, arguments, gated):
-    return networks.residual_network(
-        data.image_shape,
-        data.classes,
-        sections=arguments.sections,
-        width=arguments.width,
-        gated=gated,
-        seed=seed,
-    )
+    return networks.build(arguments.network, data, gated, seed, **dict(arguments.size))
 
 
-def fit(model, data, arguments, callbacks):
-    steps = -(-len(data.train.x) // arguments.batch_size) * arguments.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(arguments.learning_rate, steps)
-    model.compile(
-        keras.optimizers.Adam(schedule),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    start = time.perf_counter()
-    history = model.fit(
-        data.train.x,
-        data.train.y,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        validation_data=data.validation,
-        callbacks=callbacks,
+def fit(model, data, arguments, **further):
+    return recipe.fit(
+        model,
+        data,
+        arguments.epochs,
+        arguments.batch_size,
+        arguments.learning_rate,
         verbose=0,
+        **further,
     )
-    return history.history, time.perf_counter() - start
 
 
-def test_accuracy(network, data):
-    logits = network.predict(data.test.x, batch_size=256, verbose=0)
-    return float(np.mean(logits.argmax(axis=-1) == data.test.y))
+def result_row(kind, seed, network, data, history, seconds):
+    """What is reported of one network; the test set is read here, and only here."""
+    return {
+        "kind": kind,
+        "seed": seed,
+        "seconds": seconds,
+        "validation": history["val_accuracy"][-1],
+        "test": recipe.accuracy(network, data.test),
+        **costs(network),
+    }
 
 
 def costs(network):
@@ -130,7 +166,7 @@ def removed_by(model, epochs):
 def print_rows(rows):
     for row in rows:
         print(
-            f"seed {row['seed']} {row['kind']:<7} test {row['test']:.4f} "
+            f"seed {row['seed']} {row['kind']:<16} test {row['test']:.4f} "
             f"validation {row['validation']:.4f} sections {row['sections']} "
             f"MACs {row['macs']:,} parameters {row['parameters']:,} "
             f"fit {row['seconds']:.0f} s",
@@ -139,17 +175,13 @@ def print_rows(rows):
 
 
 def print_summary(rows):
-    dense = [row for row in rows if row["kind"] == "dense"]
-    pruned = [row for row in rows if row["kind"] == "pruned"]
-    for name in ("test", "seconds", "macs", "sections"):
-        for kind, group in (("dense", dense), ("pruned", pruned)):
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        group = [row for row in rows if row["kind"] == kind]
+        for name in ("test", "seconds", "macs", "sections", "time ratio"):
             s = results.spread([row[name] for row in group])
-            print(
-                f"{name:<9} {kind:<7} {s['mean']:.4f} ({s['min']:.4f}..{s['max']:.4f})"
-            )
-    ratio = results.spread([row["time ratio"] for row in pruned])
-    print(f"wall time pruned / dense: {ratio['mean']:.2f}")
-    halves = [row["removed in the first half"] for row in pruned]
+            ends = f"{s['min']:.4f}..{s['max']:.4f}"
+            print(f"{kind:<16} {name:<10} {s['mean']:.4f} ({ends})")
+    halves = [row["removed in the first half"] for row in rows if "log" in row]
     print(f"sections removed in the first half of the run: {halves}")
 
 

@@ -32,13 +32,15 @@ class Data(NamedTuple):
         return int(self.train.y.max()) + 1
 
 
-def load(name: str) -> Data:
+def load(name: str, train_examples: int | None = None) -> Data:
     """Load a data set by name.
 
     Args:
         name: `"digits"` comes with scikit-learn and needs nothing else; `"mnist"`,
             `"fashion_mnist"` and `"cifar10"` come through tensorflow-datasets, from
             the folder in `TFDS_DATA_DIR` or from the network.
+        train_examples: How many of the training examples to keep, for a shorter run.
+            None: all.
 
     Returns:
         `Data`, a tenth of the training examples set apart for validation.
@@ -46,7 +48,7 @@ def load(name: str) -> Data:
     train, test = _load_digits() if name == "digits" else _load_tfds(name)
     kept = len(train.x) - len(train.x) // 10
     return Data(
-        Split(train.x[:kept], train.y[:kept]),
+        Split(train.x[:kept][:train_examples], train.y[:kept][:train_examples]),
         Split(train.x[kept:], train.y[kept:]),
         test,
     )
