@@ -8,6 +8,7 @@ import keras
 
 from keras_layer_prune.graph.gates import saved_share
 from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.variational._checks import fraction
@@ -120,6 +121,8 @@ class PruneSections(keras.callbacks.Callback):
             return
         if self._passed(before, self._steps_per_epoch // _NOTES_PER_EPOCH):
             self._note(self._step / self._steps_per_epoch)
+        if before < self._middle <= self._step:
+            self._look_for_movement()
         if self._step >= self._last_step:
             self._settle()
         elif self.every and self._passed(before, self.every):
@@ -143,7 +146,11 @@ class PruneSections(keras.callbacks.Callback):
         total = self._steps_per_epoch * self.params["epochs"]
         self._step = epoch * self._steps_per_epoch
         self._last_step = math.ceil(self.settle_by * total)
-        self.model.clock.start(self._step, round(self.hold * total), self._last_step)
+        first_step = round(self.hold * total)
+        self.model.clock.start(self._step, first_step, self._last_step)
+        self._middle = (max(first_step, self._step) + self._last_step) // 2
+        moving_steps = self._last_step - max(first_step, self._step)
+        self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
 
@@ -157,6 +164,11 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
         if closed and saved_share(self.model.network, closed) >= self.min_saving:
             self._decide(closed, [])
+
+    def _look_for_movement(self):
+        gates = self._free_gates()
+        starts = [self.trajectories[gate.name][0][1] for gate in gates]
+        self._say(diagnostics.of_no_movement(starts, [theta_of(g) for g in gates]))
 
     def _free_gates(self) -> list:
         """Gates that are to be decided: those that the user has not frozen."""
@@ -172,11 +184,13 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
+            self._say(diagnostics.of_hovering({g.name: theta_of(g) for g in gates}))
             self._decide(closed, opened)
             kept = [gate.name for gate in opened]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
 
     def _decide(self, closed, opened):
+        sections = self.model.sections
         entries = self.model.decide(closed, opened, epoch=self._epoch)
         removed = [entry for entry in entries if entry["action"] == "removed"]
         self._removed += len(removed)
@@ -185,6 +199,8 @@ class PruneSections(keras.callbacks.Callback):
             point = (self._step / self._steps_per_epoch, is_kept)
             self.trajectories[entry["section"]].append(point)
         self._say([describe(entry) for entry in removed])
+        price = sum(entry["price"] for entry in entries) / len(entries)
+        self._say(diagnostics.of_a_removal(len(removed), sections, price))
 
     def _note(self, epoch):
         for gate in self.model.gates:
