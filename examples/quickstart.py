@@ -4,19 +4,18 @@
     python examples/quickstart.py --dataset mnist --epochs 12
 
 The same network is first trained as it is, for comparison. Everything is written to a
-new folder: a plot of the gates, the SavedModel, the table as JSON.
+new folder: a report of the run, a plot of the gates, the SavedModel, the table as JSON.
 """
 
 import argparse
 import itertools
 import json
-import time
 from pathlib import Path
 
 import datasets
-import keras
 import networks
 import numpy as np
+import recipe
 import tensorflow as tf
 
 import keras_layer_prune as klp
@@ -30,19 +29,21 @@ def main():
     data = datasets.load(arguments.dataset)
     folder.mkdir(parents=True)
     dense, dense_seconds = train_dense(data, arguments)
-    model, prune, seconds = train_and_prune(data, arguments)
+    model, prune, history, seconds = train_and_prune(data, arguments)
     slim = klp.strip_gates(model.network)
 
     rows = [report(dense, dense_seconds, arguments.sections, data)]
     rows.append(report(slim, seconds, arguments.sections - removed(model), data))
     add_latency(rows, [dense, slim])
-    klp.plot_gates(prune.trajectories, folder / "gates.png")
+    settled_at = max(points[-1][0] for points in prune.trajectories.values())
+    klp.plot_gates(prune.trajectories, folder / "gates.png", settled_at)
+    klp.write_report(model, folder / "report.html", history, prune.trajectories)
     difference = export_and_compare(model, slim, folder / "served", data)
 
     (folder / "result.json").write_text(json.dumps(rows, indent=2))
     print_table(rows)
     print(f"SavedModel, loaded again: outputs differ by at most {difference:.1e}")
-    print(f"Written to {folder}: gates.png, served/, result.json")
+    print(f"Written to {folder}: report.html, gates.png, served/, result.json")
 
 
 def parse_arguments():
@@ -73,46 +74,38 @@ def free_folder(chosen):
 def train_dense(data, arguments):
     print("The network as it is:")
     network = make_network(data, arguments, gated=False)
-    return network, fit(network, data, arguments, callbacks=[])
+    _, seconds = fit(network, data, arguments, callbacks=[])
+    return network, seconds
 
 
 def train_and_prune(data, arguments):
     print("\nThe same network with gates:")
     model = klp.GatedModel(make_network(data, arguments, gated=True))
     prune = klp.PruneSections()
-    return model, prune, fit(model, data, arguments, callbacks=[prune])
+    return model, prune, *fit(model, data, arguments, callbacks=[prune])
 
 
 def make_network(data, arguments, gated):
-    return networks.residual_network(
-        data.image_shape,
-        data.classes,
+    return networks.build(
+        "residual",
+        data,
+        gated,
+        arguments.seed,
         sections=arguments.sections,
         width=arguments.width,
-        gated=gated,
-        seed=arguments.seed,
     )
 
 
 def fit(model, data, arguments, callbacks):
-    """Train; return the seconds that it took."""
-    steps = -(-len(data.train.x) // arguments.batch_size) * arguments.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    model.compile(
-        keras.optimizers.Adam(schedule),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    start = time.perf_counter()
-    model.fit(
-        data.train.x,
-        data.train.y,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        validation_data=data.validation,
+    """Train; return the history and the seconds that it took."""
+    return recipe.fit(
+        model,
+        data,
+        arguments.epochs,
+        arguments.batch_size,
+        LEARNING_RATE,
         callbacks=callbacks,
     )
-    return time.perf_counter() - start
 
 
 def removed(model):
@@ -121,10 +114,9 @@ def removed(model):
 
 def report(network, seconds, sections, data):
     """What the table says of one network; the test set is read here, and only here."""
-    logits = network.predict(data.test.x, batch_size=256, verbose=0)
     costs = klp.summarize(network, latency=False)
     return {
-        "test accuracy": float(np.mean(logits.argmax(axis=-1) == data.test.y)),
+        "test accuracy": recipe.accuracy(network, data.test),
         "sections": sections,
         "parameters": costs.parameters,
         "MACs": costs.macs,

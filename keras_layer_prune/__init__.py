@@ -19,6 +19,7 @@ from keras_layer_prune.layers.gated_layer import GatedLayer as GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual as GatedResidual
 from keras_layer_prune.report.latency import paired_latencies as paired_latencies
 from keras_layer_prune.report.plots import plot_gates as plot_gates
+from keras_layer_prune.report.run_report import write_report as write_report
 from keras_layer_prune.report.summarize import summarize as summarize
 from keras_layer_prune.training.gated_model import GatedModel as GatedModel
 from keras_layer_prune.training.prune_sections import PruneSections as PruneSections

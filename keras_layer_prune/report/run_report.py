@@ -1,0 +1,187 @@
+"""A report of a training for people: `write_report`."""
+
+import html
+import math
+from pathlib import Path
+
+from keras_layer_prune.report.summarize import summarize
+from keras_layer_prune.report.svg import bars, line_chart
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 2em auto;
+       padding: 0 1em; color: #0f172a; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; }
+th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid #e2e8f0; }
+th:first-child, td:first-child { text-align: left; }
+h2 { margin-top: 2em; font-size: 1.1em; }
+"""
+
+
+def write_report(model, path, history=None, trajectories=None):
+    """Write what a training removed, when, why, and what it saved, as one HTML file.
+
+    The file carries its pictures inside and needs nothing else to be shown.
+
+    Args:
+        model: `GatedModel` after `fit`.
+        path: Path of a file that does not exist yet.
+        history: What `fit` returned, or its dictionary, for curves and for what each
+            removal cost in accuracy. None: without.
+        trajectories: `PruneSections.trajectories`, for the gates' curves and the order
+            of the sections. None: without.
+
+    Raises:
+        FileExistsError: If `path` exists.
+        TypeError: If `model` is not a `GatedModel`.
+
+    Example:
+
+    >>> history = model.fit(x, y, epochs=20, callbacks=[prune])
+    >>> keras_layer_prune.write_report(
+    ...     model, "report.html", history, prune.trajectories
+    ... )
+    """
+    if not hasattr(model, "pruning_log"):
+        raise TypeError(
+            "`model` must be a `GatedModel`, whose `pruning_log` the report tells. "
+            f"Received: model={model!r}"
+        )
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists, and nothing is overwritten. Choose another path, or "
+            "remove the file."
+        )
+    curves = getattr(history, "history", history) or {}
+    parts = [
+        _summary(model),
+        _network(model, trajectories or {}),
+        _log(model.pruning_log, curves),
+        _gates(trajectories or {}),
+        _curves(curves),
+    ]
+    path.write_text(_page(model.name, "".join(parts)), encoding="utf-8")
+
+
+def _page(name, body) -> str:
+    title = f"Pruning of {html.escape(name)}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style><h1>{title}</h1>{body}</html>\n"
+    )
+
+
+def _summary(model) -> str:
+    after = summarize(model.network, latency=False)
+    removed = [entry for entry in model.pruning_log if entry["action"] == "removed"]
+    rows = []
+    for what, left in (("parameters", after.parameters), ("macs", after.macs)):
+        before = left + sum(entry[what] for entry in removed)
+        name = {"parameters": "parameters", "macs": "MACs per example"}[what]
+        rows.append([name, f"{before:,}", f"{left:,}", _share(left, before)])
+    left = model.sections
+    before = left + len(removed)
+    rows.append(["sections", before, left, _share(left, before)])
+    return _table(["", "before", "now", "left"], rows)
+
+
+def _share(part, whole) -> str:
+    return f"{part / whole:.0%}" if whole else ""
+
+
+def _network(model, trajectories) -> str:
+    """The sections as bars, in the network's order where it is known."""
+    parts = {
+        entry["section"]: (entry["macs"], entry["action"] == "kept")
+        for entry in model.pruning_log
+    }
+    for section in summarize(model.network, latency=False).sections:
+        parts[section["name"]] = (section["macs"], True)
+    order = [name for name in trajectories if name in parts]
+    order += [name for name in parts if name not in order]
+    if not order:
+        return ""
+    picture = bars([(name, *parts[name]) for name in order])
+    return "<h2>Sections, as wide as their cost; faded: removed</h2>" + picture
+
+
+def _log(log, curves) -> str:
+    """One row for each decision, with what it was worth and what it saved."""
+    header = "section, epoch, step, what, benefit, price, parameters, MACs".split(", ")
+    metric = _validation_metric(curves)
+    if metric:
+        header.append(f"{metric}, epoch before / of it")
+    rows = []
+    for entry in log:
+        row = [
+            entry["section"],
+            _epoch(entry["epoch"]),
+            entry["step"],
+            entry["action"],
+            f"{entry['benefit']:.4f}",
+            f"{entry['price']:.4f}",
+            f"{entry['parameters']:,}",
+            f"{entry['macs']:,}",
+        ]
+        if metric:
+            row.append(_around(curves[metric], entry["epoch"]))
+        rows.append(row)
+    explanation = (
+        "<p>A section leaves when its benefit, what it takes off the training loss in "
+        "nats per example, is below its price.</p>"
+    )
+    return "<h2>Decisions</h2>" + explanation + _table(header, rows)
+
+
+def _epoch(epoch):
+    """Epochs are counted from 1, as Keras prints them."""
+    return "" if epoch is None else epoch + 1
+
+
+def _validation_metric(curves):
+    """The user's own metric, or else the loss of the data; None without validation."""
+    names = [name for name in curves if name.startswith("val_")]
+    # Whatever is not a loss comes first.
+    return min(
+        names, key=lambda name: name in ("val_loss", "val_data_loss"), default=None
+    )
+
+
+def _around(values, epoch) -> str:
+    if epoch is None or not 0 < epoch < len(values):
+        return ""
+    return f"{values[epoch - 1]:.4f} / {values[epoch]:.4f}"
+
+
+def _gates(trajectories) -> str:
+    series = {name: points for name, points in trajectories.items() if points}
+    if not series:
+        return ""
+    return "<h2>Gates</h2>" + line_chart(series, "probability that a gate is open")
+
+
+def _curves(curves) -> str:
+    """One picture for each metric, training and validation together."""
+    pictures = []
+    for name in (n for n in curves if not n.startswith("val_")):
+        series = {
+            each: _finite(curves[each])
+            for each in (name, f"val_{name}")
+            if curves.get(each)
+        }
+        if any(series.values()):
+            pictures.append(line_chart(series, " and ".join(series)))
+    return "<h2>Training</h2>" + "".join(pictures) if pictures else ""
+
+
+def _finite(values) -> list:
+    pairs = enumerate(map(float, values), start=1)
+    return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+
+
+def _table(header, rows) -> str:
+    def row(cells, tag):
+        inner = (f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+        return f"<tr>{''.join(inner)}</tr>"
+
+    return f"<table>{row(header, 'th')}{''.join(row(r, 'td') for r in rows)}</table>"

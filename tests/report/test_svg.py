@@ -1,0 +1,59 @@
+"""Pictures are read back as XML, and their places compared."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from keras_layer_prune.report.svg import bars, line_chart
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def lines(picture):
+    root = ElementTree.fromstring(picture)
+    return {
+        line.find(f"{SVG}title").text: [
+            tuple(map(float, place.split(","))) for place in line.get("points").split()
+        ]
+        for line in root.iter(f"{SVG}polyline")
+    }
+
+
+def rectangles(picture):
+    return list(ElementTree.fromstring(picture).iter(f"{SVG}rect"))
+
+
+def test_a_line_goes_right_with_the_epoch_and_up_with_the_value():
+    series = {"gate": [(0, 0.2), (1, 0.9), (4, 0.5)]}
+    (points,) = lines(line_chart(series, "theta")).values()
+    (x0, y0), (x1, y1), (x2, y2) = points
+    assert x0 < x1 < x2
+    assert (x2 - x0) == pytest.approx(4 * (x1 - x0), abs=0.5)
+    assert y1 < y2 < y0
+
+
+def test_lines_share_their_scales():
+    drawn = lines(line_chart({"a": [(0, 0.0), (2, 1.0)], "b": [(1, 0.5)]}, "theta"))
+    (x, y), (left, right) = drawn["b"][0], drawn["a"]
+    assert x == pytest.approx((left[0] + right[0]) / 2, abs=0.1)
+    assert y == pytest.approx((left[1] + right[1]) / 2, abs=0.1)
+
+
+def test_a_single_value_and_names_that_html_knows_can_be_drawn():
+    drawn = lines(line_chart({"<gate & co>": [(0, 1.0)]}, "a < b"))
+    assert list(drawn) == ["<gate & co>"]
+
+
+def test_bars_are_as_wide_as_the_costs_and_faded_where_removed():
+    small, large = rectangles(bars([("a", 100, True), ("b", 300, False)]))
+    widths = [float(bar.get("width")) for bar in (small, large)]
+    assert widths[1] == pytest.approx(3 * widths[0], rel=0.01)
+    assert float(small.get("opacity")) == 1.0
+    assert float(large.get("opacity")) < 0.5
+    assert float(large.get("x")) > float(small.get("x")) + widths[0]
+    assert "b: 300 MACs, removed" in large.find(f"{SVG}title").text
+
+
+def test_a_bar_that_costs_nothing_is_still_to_be_seen():
+    nothing, _ = rectangles(bars([("a", 0, True), ("b", 10, True)]))
+    assert float(nothing.get("width")) > 0
