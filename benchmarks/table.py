@@ -38,17 +38,18 @@ def provenance(result):
 
 def training(result):
     settings, rows = result["settings"], result["rows"]
-    yield f"## One `fit`, with and without gates: {settings['dataset']}"
+    network = settings.get("network", "residual")
+    yield f"## One `fit`, with and without gates: {network} on {settings['dataset']}"
     yield ""
     yield (
-        f"Residual network of {settings['sections']} sections, width "
-        f"{settings['width']}, {settings['epochs']} epochs, {settings['seeds']} seeds, "
-        "defaults. Test accuracy, read once per network; wall time of `fit`."
+        f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
+        f"{settings['seeds']} seeds, defaults. Test accuracy, read once per network; "
+        "wall time of `fit`."
     )
     yield ""
     yield "| | test accuracy | sections | parameters | MACs | wall time, s |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for kind in ("dense", "pruned"):
+    for kind in dict.fromkeys(row["kind"] for row in rows):
         group = [row for row in rows if row["kind"] == kind]
         cells = [
             spread(group, "test", "{:.2%}"),
@@ -65,6 +66,76 @@ def training(result):
         f"Wall time against dense: {spread(pruned, 'time ratio', '{:.2f}')}. "
         f"Sections gone in the first half of the run, by seed: {halves}."
     )
+
+
+def paper(result):
+    settings, (row,) = result["settings"], result["rows"]
+    before, after = row["before"], row["after"]
+    yield f"## {settings['network']} on {settings['dataset']}, {row['kind']}"
+    yield ""
+    yield (
+        f"Seed {row['seed']}, {settings['epochs']} epochs: test accuracy "
+        f"{row['test']:.2%}; parameters {after['parameters']:,} of "
+        f"{before['parameters']:,}; MACs {after['macs']:,} of {before['macs']:,}; "
+        f"`fit` {row['seconds']:.0f} s."
+    )
+
+
+def peers(result):
+    settings, rows = result["settings"], result["rows"]
+    yield f"## Other ways to drop sections: {settings['dataset']}"
+    yield ""
+    yield (
+        f"One starting network of {settings['sections']} sections, "
+        f"{settings['epochs']} epochs in all, {settings['seeds']} seeds. The others "
+        "train it for half of them, drop sections until they have no more MACs than "
+        "ours, and train on. Test accuracy, read once per network; latencies of single "
+        "runs."
+    )
+    yield ""
+    yield (
+        "| | test accuracy | MACs | parameters | training, s | ms, batch 1 "
+        "| ms, batch 32 |"
+    )
+    yield "| --- " * 7 + "|"
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        group = [
+            {**row, **{f"ms {n}": ms for n, ms in row["latency ms"].items()}}
+            for row in rows
+            if row["kind"] == kind
+        ]
+        cells = [
+            spread(group, "test", "{:.2%}"),
+            spread(group, "macs", "{:,.0f}"),
+            spread(group, "parameters", "{:,.0f}"),
+            spread(group, "seconds", "{:.0f}"),
+            spread(group, "ms 1", "{:.2f}"),
+            spread(group, "ms 32", "{:.2f}"),
+        ]
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+
+
+def serving(result):
+    sizes = result["settings"]["batch_sizes"]
+    yield "## What is served"
+    yield ""
+    yield (
+        "SavedModels called in turn; medians, in brackets the median ratio to the "
+        "small network written by hand. LiteRT: how far outputs are from the "
+        "SavedModel's."
+    )
+    yield ""
+    batches = " | ".join(f"ms, batch {size}" for size in sizes)
+    yield f"| | bytes | load, s | {batches} | LiteRT bytes | LiteRT difference |"
+    yield "| --- " * (5 + len(sizes)) + "|"
+    for row in result["rows"]:
+        cells = [row["kind"], f"{row['bytes']:,}", f"{row['load s']:.2f}"]
+        cells += [
+            f"{row[f'ms, batch {n}']:.2f} ({row[f'over by hand, batch {n}']:.2f})"
+            for n in sizes
+        ]
+        cells += [f"{row['LiteRT bytes']:,}", f"{row['LiteRT difference']:.1e}"]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def overhead(result):
@@ -157,9 +228,12 @@ def spread(rows, key, form):
 
 SECTIONS = {
     "training": training,
+    "paper": paper,
+    "peers": peers,
     "overhead": overhead,
     "robustness": robustness,
     "vertices": vertices,
+    "serving": serving,
     "rebuild": rebuild,
 }
 

@@ -1,0 +1,134 @@
+"""Other ways to drop sections, from the same start, for as many epochs in all.
+
+    python benchmarks/peers.py --dataset mnist --epochs 8
+
+Ours is trained first. The others train the whole network for half of the epochs, rank
+its sections by one measure each, drop the lowest until they have no more MACs than ours
+has, and train what is left for the other half, with a schedule of its own. The test set
+is read once per network, at the end.
+"""
+
+import argparse
+import time
+
+import ranking
+import results
+
+import datasets  # isort: skip
+import networks  # isort: skip
+import recipe  # isort: skip
+
+import keras_layer_prune as klp
+
+
+def main():
+    arguments = parse_arguments()
+    data = datasets.load(arguments.dataset, arguments.train_examples)
+    rows = []
+    for seed in range(arguments.seeds):
+        for row in run_seed(data, seed, arguments):
+            rows.append(row)
+            print_row(row)
+    results.save(f"peers_{arguments.dataset}", vars(arguments), rows)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
+    parser.add_argument("--train-examples", type=int, help="the first so many")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=8, help="an even number")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--sections", type=int, default=12)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    return parser.parse_args()
+
+
+def run_seed(data, seed, arguments):
+    ours, seconds = train_ours(data, seed, arguments)
+    budget = macs(ours)
+    yield result_row("ours", seed, ours, data, seconds)
+
+    whole = make_network(data, seed, arguments, gated=False)
+    first_half = fit(whole, data, arguments.epochs // 2, arguments)
+    for name, rank in ranking.RANKINGS.items():
+        start = time.perf_counter()
+        sections = klp.find_sections(whole)
+        scores = rank(whole, sections, data.train, seed)
+        small = drop(whole, sections, scores, budget)
+        ranked = time.perf_counter() - start
+        second_half = fit(small, data, arguments.epochs // 2, arguments)
+        yield result_row(name, seed, small, data, first_half + ranked + second_half)
+
+
+def train_ours(data, seed, arguments):
+    model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
+    prune = klp.PruneSections(verbose=0)
+    seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
+    return klp.strip_gates(model.network), seconds
+
+
+def make_network(data, seed, arguments, gated):
+    sizes = {"sections": arguments.sections, "width": arguments.width}
+    return networks.build("residual", data, gated, seed, **sizes)
+
+
+def fit(model, data, epochs, arguments, **further):
+    """Train; return the seconds that it took."""
+    _, seconds = recipe.fit(
+        model,
+        data,
+        epochs,
+        arguments.batch_size,
+        arguments.learning_rate,
+        verbose=0,
+        **further,
+    )
+    return seconds
+
+
+def drop(network, sections, scores, budget):
+    """The network without its lowest sections, at no more MACs than the budget."""
+    left, dropped = macs(network), []
+    by_score = sorted(zip(scores, sections, strict=True), key=lambda pair: pair[0])
+    for _, section in by_score:
+        if left <= budget:
+            break
+        left -= section.macs
+        dropped.append(f"{section.name}_gate")
+    gated = klp.gate_sections(network, initial_probability=1.0)
+    for gate in klp.GatedModel(gated).gates:
+        gate.probability.assign(float(gate.name not in dropped))
+    return klp.strip_gates(gated)
+
+
+def macs(network):
+    return klp.summarize(network, latency=False).macs
+
+
+def result_row(kind, seed, network, data, seconds):
+    summary = klp.summarize(network, latency=False)
+    return {
+        "kind": kind,
+        "seed": seed,
+        "seconds": seconds,
+        "validation": recipe.accuracy(network, data.validation),
+        "test": recipe.accuracy(network, data.test),
+        "parameters": summary.parameters,
+        "macs": summary.macs,
+        "latency ms": {n: 1e3 * klp.paired_latencies([network], n)[0] for n in (1, 32)},
+    }
+
+
+def print_row(row):
+    print(
+        f"seed {row['seed']} {row['kind']:<24} test {row['test']:.4f} validation "
+        f"{row['validation']:.4f} MACs {row['macs']:,} parameters "
+        f"{row['parameters']:,} {row['seconds']:.0f} s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
