@@ -32,7 +32,18 @@ from keras_layer_prune.training.gate_gradients import (
 )
 from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
 from keras_layer_prune.training.optimizer_state import check_carry_over
-from keras_layer_prune.training.replicas import replicas, sum_over_replicas
+from keras_layer_prune.training.other_callbacks import check_callbacks
+from keras_layer_prune.training.overflow import (
+    announced,
+    finite_everywhere,
+    is_scale_search,
+)
+from keras_layer_prune.training.replicas import (
+    reducible,
+    replicas,
+    rows_of_replica,
+    sum_over_replicas,
+)
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
     checked_train_size,
@@ -164,7 +175,7 @@ class GatedModel(keras.Model):
         self.weight_prior = weight_prior
         super().compile(*args, **kwargs)
         if self.optimizer is not None:
-            check_carry_over(self.optimizer)
+            check_carry_over(self.optimizer, self.trainable_variables)
 
     def get_compile_config(self):
         """Arguments of `compile`, with which a loaded model is compiled again."""
@@ -191,15 +202,16 @@ class GatedModel(keras.Model):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         if self.compiled:
             self._set_train_size(given)
-            self._check_movement(given.get("callbacks"))
+            self._check_callbacks(given)
         return super().fit(*args, **kwargs)
 
-    def _check_movement(self, callbacks):
-        """Warn if nothing will move the gates: a callback is easily forgotten."""
+    def _check_callbacks(self, given):
+        """Refuse those that cannot work; warn if nothing moves the gates."""
         free = [gate for gate in self.gates if gate.trainable]
-        if not free or self.gate_step_size is not None:
-            return
-        if not any(getattr(c, "moves_gates", False) for c in listed(callbacks)):
+        callbacks = listed(given.get("callbacks"))
+        moves = any(getattr(c, "moves_gates", False) for c in callbacks)
+        check_callbacks(callbacks, bool(free) and moves, given.get("epochs", 1))
+        if free and not moves and self.gate_step_size is None:
             warnings.warn(
                 "Nothing moves the gates in this `fit`: they draw with the "
                 "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
@@ -259,7 +271,7 @@ class GatedModel(keras.Model):
         gates = [gate for gate in self.gates if gate.trainable]
         thetas = [gate.probability.value for gate in gates]
         weights = self.trainable_variables
-        draws = Draws(**DRAWS_OF[self.gate_gradient])
+        draws = Draws(**DRAWS_OF[self.gate_gradient], rows=rows_of_replica(x))
 
         with tf.GradientTape() as tape:
             tape.watch(thetas)
@@ -272,6 +284,8 @@ class GatedModel(keras.Model):
         weight_gradients, slopes = tape.gradient(
             scaled_cost, ([w.value for w in weights], thetas)
         )
+        is_finite = finite_everywhere(self.optimizer, [*weight_gradients, *slopes])
+        is_search = is_scale_search(self.optimizer, data_cost)
         if self.gate_gradient in PAIRED_ESTIMATORS:
             differences = self._paired_differences(data, gates, data_cost, draws)
         else:
@@ -279,9 +293,14 @@ class GatedModel(keras.Model):
             # A gate that the loss does not depend on has no slope.
             differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
         if weights:
+            weight_gradients = announced(self.optimizer, weight_gradients, is_finite)
             self.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-        self._move_gates(gates, differences, data_cost)
-        return self._step_logs(x, y, outputs, sample_weight, cost)
+        self._move_gates(gates, differences, data_cost, is_finite, is_search)
+        return reducible(self._step_logs(x, y, outputs, sample_weight, cost))
+
+    def test_step(self, data):
+        """One step of an evaluation; see `keras.Model.test_step`."""
+        return reducible(super().test_step(data))
 
     def _paired_differences(self, data, gates, data_cost, draws):
         """Unbiased estimates for the gates, from a second forward pass."""
@@ -299,13 +318,13 @@ class GatedModel(keras.Model):
             estimate(evaluate, gates, data_cost, draws, self.estimator_seed)
         )
 
-    def _move_gates(self, gates, differences, data_cost):
+    def _move_gates(self, gates, differences, data_cost, is_finite, is_search):
         now = self.clock.tick()
         if not gates:
             return
         differences = [sum_over_replicas(difference) for difference in differences]
-        is_usable = all_finite([data_cost, *differences])
-        self.clock.count_skipped(is_usable)
+        is_usable = tf.logical_and(is_finite, all_finite([data_cost, *differences]))
+        self.clock.count_skipped(tf.logical_or(is_usable, is_search))
         prices = [self.price(gate) for gate in gates]
         step = self._gate_step(now, prices)
         due = [price * self.clock.pressure(now) for price in prices]
