@@ -183,3 +183,29 @@ def replace_optimizer(model, optimizer):
     """
     model.optimizer = optimizer
     model._compile_config.config["optimizer"] = optimizer
+
+
+def learning_rate_of(optimizer):
+    """The learning rate as it was given: a variable, a schedule or a function.
+
+    The public attribute is its value at this step.
+    """
+    return getattr(optimizer, "_learning_rate", None)
+
+
+def optimizer_choice(optimizer):
+    """What assigns variables to the optimizers of a `MultiOptimizer`."""
+    return optimizer._optimizer_map
+
+
+def set_optimizer_choice(optimizer, choice):
+    """Replace what assigns variables to the optimizers of a `MultiOptimizer`."""
+    optimizer._optimizer_map = choice
+
+
+def place_of(optimizer, variable) -> int:
+    """Which of the optimizers of a built `MultiOptimizer` a variable is assigned to.
+
+    Asking the public map again may make a new optimizer, or choose another one.
+    """
+    return optimizer._var_to_optimizer_idx[optimizer._var_key(variable)]

@@ -113,8 +113,12 @@ class BernoulliGate(keras.layers.Layer):
         draws = active_draws() or Draws()
         least = draws.exploration if self.trainable else 0.0
         chance = tf.clip_by_value(tf.stop_gradient(theta), least, 1.0 - least)
-        shape = (tf.shape(inputs)[0] if self.draws == "row" else 1,)
-        uniform = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        if self.draws == "row":
+            uniform = draws.uniform(tf.shape(inputs)[0], self.seed_generator)
+        else:
+            uniform = keras.random.uniform(
+                (1,), dtype="float32", seed=self.seed_generator
+            )
         # `uniform` is in [0, 1): a chance of 1 is always open, of 0 always closed.
         sample = tf.cast(uniform < chance, tf.float32)
         sample = draws.settle_sample(self, uniform, sample)

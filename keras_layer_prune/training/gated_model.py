@@ -24,7 +24,8 @@ from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over
-from keras_layer_prune.training.replicas import replicas
+from keras_layer_prune.training.other_callbacks import check_callbacks
+from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
     checked_train_size,
@@ -156,7 +157,7 @@ class GatedModel(keras.Model):
         self.weight_prior = weight_prior
         super().compile(*args, **kwargs)
         if self.optimizer is not None:
-            check_carry_over(self.optimizer)
+            check_carry_over(self.optimizer, self.trainable_variables)
 
     def get_compile_config(self):
         """Arguments of `compile`, with which a loaded model is compiled again."""
@@ -183,15 +184,16 @@ class GatedModel(keras.Model):
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         if self.compiled:
             self._set_train_size(given)
-            self._check_movement(given.get("callbacks"))
+            self._check_callbacks(given)
         return super().fit(*args, **kwargs)
 
-    def _check_movement(self, callbacks):
-        """Warn if nothing will move the gates: a callback is easily forgotten."""
+    def _check_callbacks(self, given):
+        """Refuse those that cannot work; warn if nothing moves the gates."""
         free = [gate for gate in self.gates if gate.trainable]
-        if not free or self.gate_step_size is not None:
-            return
-        if not any(getattr(c, "moves_gates", False) for c in listed(callbacks)):
+        callbacks = listed(given.get("callbacks"))
+        moves = any(getattr(c, "moves_gates", False) for c in callbacks)
+        check_callbacks(callbacks, bool(free) and moves, given.get("epochs", 1))
+        if free and not moves and self.gate_step_size is None:
             warnings.warn(
                 "Nothing moves the gates in this `fit`: they draw with the "
                 "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
@@ -247,7 +249,11 @@ class GatedModel(keras.Model):
             Dictionary of the metrics, with `expected_sections`, the sum of the gates'
             probabilities, and `sections`, how many the network still has.
         """
-        return training_step(self, data)
+        return reducible(training_step(self, data))
+
+    def test_step(self, data):
+        """One step of an evaluation; see `keras.Model.test_step`."""
+        return reducible(super().test_step(data))
 
     @property
     def sections(self) -> int:

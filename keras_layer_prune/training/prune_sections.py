@@ -107,6 +107,7 @@ class PruneSections(keras.callbacks.Callback):
         """Start the clock, as soon as the length of an epoch is known."""
         if self._last_step is None and self._steps_per_epoch:
             self._start_clock(epoch)
+        self._check_length(epoch)
         self._epoch = epoch
         self._batches = 0
         self._removed = 0
@@ -141,6 +142,17 @@ class PruneSections(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Note where the gates ended."""
         self._note(self._epoch + 1)
+
+    def _check_length(self, epoch):
+        """Raise if the length of an epoch will be known when the training is over."""
+        epochs = self.params["epochs"]
+        if self._last_step is None and self._free_gates() and epoch + 1 >= epochs:
+            raise ValueError(
+                "The length of an epoch of this data is known at its end only, and no "
+                "other epoch follows: the gates would hold all the time, and none be "
+                "decided. Give `fit` `steps_per_epoch`, or the whole schedule of two "
+                f"or more `epochs`. Received: epochs={epochs}, initial_epoch={epoch}"
+            )
 
     def _start_clock(self, epoch):
         total = self._steps_per_epoch * self.params["epochs"]

@@ -1,6 +1,9 @@
-"""Sums over the replicas of a distribution strategy."""
+"""Training on several replicas: what they add up, and what each has of a batch."""
 
 import tensorflow as tf
+from keras import tree
+
+from keras_layer_prune.layers._draws import RowsOfReplica
 
 
 def replicas() -> int:
@@ -13,3 +16,53 @@ def sum_over_replicas(tensor):
     if replicas() == 1:
         return tensor
     return tf.distribute.get_replica_context().all_reduce("SUM", tensor)
+
+
+def rows_of_replica(x) -> RowsOfReplica | None:
+    """Which rows of a step's batch this replica has; None if it has them all.
+
+    Args:
+        x: The inputs that this replica has.
+    """
+    if replicas() == 1:
+        return None
+    index = tf.distribute.get_replica_context().replica_id_in_sync_group
+    own = tf.shape(next(part for part in tree.flatten(x) if part is not None))[0]
+    is_own = tf.one_hot(index, replicas())
+    # In float32, which every device can sum, and which counts to 16 million.
+    counts = tf.cast(sum_over_replicas(is_own * tf.cast(own, tf.float32)), tf.int32)
+    before = tf.reduce_sum(tf.where(tf.range(replicas()) < index, counts, 0))
+    return RowsOfReplica(before, own, tf.reduce_sum(counts))
+
+
+def is_chief(strategy) -> bool:
+    """Whether this process is the one of several that writes files and reports.
+
+    Args:
+        strategy: `tf.distribute.Strategy` of a model.
+    """
+    cluster = _cluster(strategy)
+    if not cluster:
+        return True
+    resolver = strategy.cluster_resolver
+    first = ("chief", 0) if "chief" in cluster else ("worker", 0)
+    return (resolver.task_type, resolver.task_id) == first
+
+
+def reducible(logs) -> dict:
+    """The logs of a step in the form in which Keras can average them over workers.
+
+    With several workers it averages over the first axis, which a scalar lacks.
+
+    Args:
+        logs: Dictionary of scalar tensors.
+    """
+    if not _cluster(tf.distribute.get_strategy()):
+        return logs
+    return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+
+
+def _cluster(strategy) -> dict:
+    """The tasks of the processes that train together; empty for a single process."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    return {} if resolver is None else resolver.cluster_spec().as_dict()

@@ -8,7 +8,16 @@ from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.gate_clock import LONGEST_STEP
 from keras_layer_prune.training.gate_gradients import DRAWS_OF, PAIRED_ESTIMATORS
 from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
-from keras_layer_prune.training.replicas import replicas, sum_over_replicas
+from keras_layer_prune.training.overflow import (
+    announced,
+    finite_everywhere,
+    is_scale_search,
+)
+from keras_layer_prune.training.replicas import (
+    replicas,
+    rows_of_replica,
+    sum_over_replicas,
+)
 
 # What a section has to take off the training loss, in nats per example, where its
 # gate has no prior of its own: what the loss would rise by if the section were cut out
@@ -30,7 +39,7 @@ def training_step(model, data) -> dict:
     gates = [gate for gate in model.gates if gate.trainable]
     thetas = [gate.probability.value for gate in gates]
     weights = model.trainable_variables
-    draws = Draws(**DRAWS_OF[model.gate_gradient])
+    draws = Draws(**DRAWS_OF[model.gate_gradient], rows=rows_of_replica(x))
 
     with tf.GradientTape() as tape:
         tape.watch(thetas)
@@ -43,6 +52,8 @@ def training_step(model, data) -> dict:
     weight_gradients, slopes = tape.gradient(
         scaled_cost, ([w.value for w in weights], thetas)
     )
+    is_finite = finite_everywhere(model.optimizer, [*weight_gradients, *slopes])
+    is_search = is_scale_search(model.optimizer, data_cost)
     if model.gate_gradient in PAIRED_ESTIMATORS:
         differences = _paired_differences(model, data, gates, data_cost, draws)
     else:
@@ -50,8 +61,9 @@ def training_step(model, data) -> dict:
         # A gate that the loss does not depend on has no slope.
         differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
     if weights:
+        weight_gradients = announced(model.optimizer, weight_gradients, is_finite)
         model.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-    _move_gates(model, gates, differences, data_cost)
+    _move_gates(model, gates, differences, data_cost, is_finite, is_search)
     return _step_logs(model, x, y, outputs, sample_weight, cost)
 
 
@@ -76,13 +88,13 @@ def _paired_differences(model, data, gates, data_cost, draws):
     return tf.unstack(estimate(evaluate, gates, data_cost, draws, model.estimator_seed))
 
 
-def _move_gates(model, gates, differences, data_cost):
+def _move_gates(model, gates, differences, data_cost, is_finite, is_search):
     now = model.clock.tick()
     if not gates:
         return
     differences = [sum_over_replicas(difference) for difference in differences]
-    is_usable = all_finite([data_cost, *differences])
-    model.clock.count_skipped(is_usable)
+    is_usable = tf.logical_and(is_finite, all_finite([data_cost, *differences]))
+    model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, prices)
     due = [price * model.clock.pressure(now) for price in prices]

@@ -193,11 +193,18 @@ class KeepsADictionary(keras.optimizers.SGD):
         }
 
 
-def of_several_optimizers():
+def one_of_several_keeps_a_dictionary():
     several = keras.optimizers.OptimizerMap(
-        keras.optimizers.SGD(0.1), {"head/.*": keras.optimizers.Adam(0.1)}
+        keras.optimizers.SGD(0.1), {"head/.*": KeepsADictionary(0.1)}
     )
     return keras.optimizers.MultiOptimizer(several)
+
+
+def one_of_a_function_keeps_a_dictionary():
+    first, second = keras.optimizers.SGD(0.1), KeepsADictionary(0.1)
+    return keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.MultiOptimizer(lambda v: second if "head" in v.path else first)
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,9 +212,10 @@ def of_several_optimizers():
     [
         (lambda: keras.optimizers.SGD(WithoutConfig()), "SGD cannot be made again"),
         (KeepsADictionary, r"KeepsADictionary keeps state.*momentum"),
-        (of_several_optimizers, r"MultiOptimizer keeps state.*cannot be carried over"),
+        (one_of_several_keeps_a_dictionary, r"KeepsADictionary keeps state.*momentum"),
+        (one_of_a_function_keeps_a_dictionary, r"KeepsADictionary keeps state"),
     ],
-    ids=["schedule", "dictionary", "several"],
+    ids=["schedule", "dictionary", "several", "function"],
 )
 def test_what_cannot_go_on_is_refused_before_the_training(make_optimizer, message):
     with pytest.raises(ValueError, match=message):
