@@ -36,9 +36,9 @@ def lenet(shape, classes, gated=True, seed=0, **gate_arguments):
     x = layers.Rescaling(1.0 / 255.0)(x)
     # Padded, as the digits were to 32 by 32 pixels.
     x = section(layers.Conv2D(6, 5, padding="same", activation="tanh", name="conv1"), x)
-    x = layers.AveragePooling2D()(x)
+    x = layers.AveragePooling2D(2)(x)
     x = section(layers.Conv2D(16, 5, activation="tanh", name="conv2"), x)
-    x = layers.AveragePooling2D()(x)
+    x = layers.AveragePooling2D(2)(x)
     x = layers.Flatten()(x)
     x = section(layers.Dense(120, activation="tanh", name="dense1"), x)
     x = section(layers.Dense(84, activation="tanh", name="dense2"), x)

@@ -140,7 +140,9 @@ class _Plan:
 
         for part in _folded(left, fold):
             if part.start < part.end:
-                pools = [x for x in chain[part.start : part.end + 1] if is_over_places(x)]
+                pools = [
+                    x for x in chain[part.start : part.end + 1] if is_over_places(x)
+                ]
                 self._replace(pools, part.what)
 
     def _replace(self, layers, new):

@@ -44,7 +44,7 @@ class Lineage:
         return self._makers.get(id(tensor))
 
     def only_user(self, tensor):
-        """The call that alone takes a tensor, once; None if more or a result needs it."""
+        """The one call that takes a tensor; None if others do, or it is a result."""
         users = self._users.get(id(tensor), [])
         is_alone = len(users) == 1 and id(tensor) not in self._results
         return users[0] if is_alone else None

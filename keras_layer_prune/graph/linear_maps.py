@@ -183,8 +183,12 @@ def _may_come_later(first, between, second) -> bool:
     if first.bias is None:
         return True
     # An offset stays what it was, unless padding puts zeros beside it.
-    layers = between if second.is_pointwise else [*between, second.layer]
-    return all(getattr(layer, "padding", "valid") == "valid" for layer in layers)
+    return not any(map(_pads, [*between, second.layer]))
+
+
+def _pads(layer) -> bool:
+    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", ())
+    return {*size} > {1} and layer.padding != "valid"
 
 
 def _joined(first, second, applied_as) -> LinearMap:

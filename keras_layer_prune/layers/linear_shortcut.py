@@ -163,6 +163,7 @@ def _resizing(before, after, stride) -> _Resizing:
     Returns:
         `_Resizing`.
     """
+    # Any integer factor is an average: of all places, none cut off.
     if before % after == 0:
         return _Resizing(0, before // after, False)
     if stride is None or stride * after > before + stride - 1:
