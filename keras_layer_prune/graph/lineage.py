@@ -43,6 +43,12 @@ class Lineage:
         """The call that made a tensor; None for an input."""
         return self._makers.get(id(tensor))
 
+    def only_user(self, tensor):
+        """The one call that takes a tensor; None if others do, or it is a result."""
+        users = self._users.get(id(tensor), [])
+        is_alone = len(users) == 1 and id(tensor) not in self._results
+        return users[0] if is_alone else None
+
     def descends(self, tensor, ancestor) -> bool:
         """Whether a tensor depends on another one, or is it."""
         return bool(self._ancestors[id(tensor)] & self._bits[id(ancestor)])

@@ -5,6 +5,7 @@ import keras
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.status import is_sum
 from keras_layer_prune.graph.zero import AFFINE, is_keras
+from keras_layer_prune.layers.seam import Seam
 
 _LINEAR = set(
     """
@@ -27,7 +28,7 @@ def is_identity(call) -> bool:
     operation = call.operation
     if is_keras(operation, "Activation"):
         return operation.activation is keras.activations.linear
-    return is_keras(operation, "Identity")
+    return is_keras(operation, "Identity") or isinstance(operation, Seam)
 
 
 def is_linear(call) -> bool:

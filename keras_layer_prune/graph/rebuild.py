@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_layer_prune.graph.folding import fold_seams
 from keras_layer_prune.graph.gates import (
     check_graph,
     check_none_hidden,
@@ -13,7 +14,9 @@ from keras_layer_prune.graph.retrace import Retrace
 def remove_closed_sections(network) -> keras.Model:
     """A network without the sections whose gates are at exactly 0.
 
-    The outputs are the same. Gates that are not at 0 stay as they are.
+    The outputs are the same. Gates that are not at 0 stay as they are. Linear layers
+    that a removed section held apart, also one that left during `fit`, are folded into
+    one where that is exact and no more work.
 
     Args:
         network: Functional or built sequential model.
@@ -32,14 +35,16 @@ def remove_closed_sections(network) -> keras.Model:
     check_graph(network)
     rebuilt = Retrace(closed=_gates_at(0.0, network)).rebuild(network)
     check_none_hidden(network, [gate.name for gate in _gates_at(0.0, rebuilt)])
-    return rebuilt
+    return fold_seams(rebuilt)
 
 
 def strip_gates(network) -> keras.Model:
     """A plain Keras model: closed sections gone, and so are the open gates.
 
     The outputs are the same. Nothing of this package is left in the result, so it is
-    saved, loaded and exported without it.
+    saved, loaded and exported without it. Linear layers that a removed section held
+    apart, also one that left during `fit`, are folded into one where that is exact and
+    no more work.
 
     Args:
         network: Functional or built sequential model whose gates are all at 0 or 1.
@@ -61,7 +66,7 @@ def strip_gates(network) -> keras.Model:
     closed, opened = _gates_at(0.0, network), _gates_at(1.0, network)
     rebuilt = Retrace(closed=closed, opened=opened).rebuild(network)
     check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
-    return rebuilt
+    return fold_seams(rebuilt)
 
 
 def check_decided(network):

@@ -3,8 +3,9 @@
 Every call of the graph is repeated on new tensors with fresh copies of its layers.
 A tensor that is zero is not computed: an addition leaves it out, and whatever led
 only to it is never called again. A rectifier that comes to stand right behind another
-one goes too: it changes nothing. Layers are copied rather than shared, so that the
-old network, and the weights of what was removed, can be freed.
+one goes too: it changes nothing. Linear layers that come to stand side by side get a
+`Seam` between them, for `fold_seams`. Layers are copied rather than shared, so that
+the old network, and the weights of what was removed, can be freed.
 """
 
 import collections
@@ -14,6 +15,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
+from keras_layer_prune.graph.linear_maps import is_activated, is_map, is_over_places
 from keras_layer_prune.graph.status import (
     Status,
     needed_calls,
@@ -26,6 +28,7 @@ from keras_layer_prune.graph.zero import is_addition, is_rectifier, passes_on
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
+from keras_layer_prune.layers.seam import Seam
 
 
 class Retrace:
@@ -36,17 +39,23 @@ class Retrace:
         opened: `BernoulliGate` layers that become the identity.
         inserted: Dictionary from `edge(call, tensor)` to the layer to put between
             the two.
+        instead: Dictionary from layer to the new layer to call in its place, or to
+            None for layers that become the identity.
 
     Attributes:
         copies: List of pairs (old layer, new layer), each variable of the one
             standing at the same place in the other.
     """
 
-    def __init__(self, closed=(), opened=(), inserted=None):
+    def __init__(self, closed=(), opened=(), inserted=None, instead=None):
         self._closed = set(closed)
         self._opened = set(opened)
         self._gates = self._closed | self._opened
         self._inserted = dict(inserted or {})
+        self._instead = dict(instead or {})
+        self._touched = self._gates | set(self._instead)
+        # New tensors beside which something is gone.
+        self._torn: dict[int, keras.KerasTensor] = {}
         self._clones: dict[int, object] = {}
         self._nested: dict[tuple, keras.Model] = {}
         self._names: set[str] = set()
@@ -71,8 +80,12 @@ class Retrace:
             private.new_input, private.input_structure(functional)
         )
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
-        for call in needed_calls(functional, statuses):
+        needed = needed_calls(functional, statuses)
+        deserted = _inputs_of_others(calls, needed)
+        for call in needed:
             values.update(call.outputs, self._call_again(call, values))
+            left = [x for x in call.outputs if id(x) in deserted]
+            self._tear(values.tensor(x) for x in left if not values.is_zero(x))
         if inputs is None:
             self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(
@@ -106,6 +119,8 @@ class Retrace:
         if is_addition(operation) and values.has_zero(call):
             return [self._call_addition(call, values)]
         args, kwargs = self._arguments(call, values)
+        if operation in self._instead:
+            return [self._call_instead(operation, args, kwargs)]
         if isinstance(operation, GatedResidual | GatedLayer):
             output = self._call_gated(operation, *_by_position(args, kwargs))
             return [_cast(output, call.outputs[0].dtype)]
@@ -130,13 +145,39 @@ class Retrace:
     def _call_clone(self, operation, args, kwargs):
         clone = self._clone(operation)
         with without_initial_values(clone):
-            return clone(*args, **kwargs)
+            return clone(*self._sewn(operation, args), **kwargs)
+
+    def _call_instead(self, operation, args, kwargs):
+        new = self._instead[operation]
+        if new is None:
+            return args[0]
+        with without_initial_values(new):
+            return new(*args, **kwargs)
+
+    def _tear(self, tensors):
+        self._torn |= {id(x): x for x in tensors}
+
+    def _sewn(self, operation, args):
+        """Arguments, with a seam where two linear layers have become neighbours."""
+        if len(args) != 1 or id(args[0]) not in self._torn:
+            return args
+        before = private.producer(args[0])
+        if not (_is_linear(before) and _is_linear(operation)) or is_activated(before):
+            return args
+        return (Seam(name=self._free_name(f"{operation.name}_seam"))(args[0]),)
+
+    def _free_name(self, name) -> str:
+        while name in self._names:
+            name = f"{name}_more"
+        self._names.add(name)
+        return name
 
     def _call_addition(self, call, values):
         """An addition of what is left; exactly like the old one in shape and dtype."""
         kept = [x for x in call.inputs if not values.is_zero(x)]
         # Operands can broadcast: a zero may still decide the shape of the sum.
         if len(kept) == 1 and _is_passed_on(kept[0], call):
+            self._tear([values.tensor(kept[0])])
             return values.tensor(kept[0])
         wanted = call.outputs[0]
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
@@ -166,14 +207,30 @@ class Retrace:
     def _call_gated(self, layer, args, kwargs):
         if layer.gate not in self._gates:
             return self._clone_gated(layer)(*args, **kwargs)
-        shortcut = getattr(layer, "shortcut", None)
-        kept = args[0] if shortcut is None else self._part(shortcut, layer)(args[0])
-        if layer.gate in self._closed:
+        is_closed = layer.gate in self._closed
+        if is_closed:
+            self._tear(args[:1])
+        kept = self._call_shortcut(layer, args[0])
+        if is_closed:
+            self._tear([kept])
             return kept
         if isinstance(layer, GatedLayer):
             return self._part(layer.layer, layer)(*args, **kwargs)
         addition = keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
         return addition([kept, self._part(layer.section, layer)(args[0])])
+
+    def _call_shortcut(self, layer, x):
+        """What goes around a section; a row of layers becomes part of the graph."""
+        shortcut = getattr(layer, "shortcut", None)
+        if shortcut is None:
+            return x
+        is_row = isinstance(shortcut, keras.Sequential)
+        is_readable = is_row and private.graph_of(shortcut) is not None
+        is_plain = is_readable and not self._is_touched(shortcut)
+        row = shortcut.layers if is_plain else [shortcut]
+        for part in row:
+            x = self._part(part, layer)(*self._sewn(part, (x,)))
+        return x
 
     def _clone_gated(self, layer):
         """A copy of a layer with a gate, the parts inside it rewritten."""
@@ -210,7 +267,7 @@ class Retrace:
         return self._clones[id(operation)]
 
     def _is_touched(self, layer) -> bool:
-        return any(inner in self._gates for inner in private.all_layers(layer))
+        return any(inner in self._touched for inner in private.all_layers(layer))
 
 
 def edge(call, tensor) -> tuple[int, int]:
@@ -225,6 +282,19 @@ def _kept_outputs(functional, statuses, inputs):
         return structure
     # The caller drops what is zero by itself; it never asks for these outputs.
     return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
+
+
+def _inputs_of_others(calls, needed) -> set[int]:
+    """What calls take that are not needed, by `id`."""
+    kept = {id(call.outputs[0]) for call in needed}
+    others = [call for call in calls if id(call.outputs[0]) not in kept]
+    return {id(x) for call in others for x in call.inputs}
+
+
+def _is_linear(operation) -> bool:
+    if isinstance(operation, Seam):
+        return False
+    return is_map(operation) or is_over_places(operation)
 
 
 def _is_rectified(tensor) -> bool:

@@ -16,7 +16,7 @@ _ZERO_TO_ZERO = set(
     GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
     GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
     Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout
-    LeakyReLU PReLU ELU LayerScale StochasticDepth DropPath BernoulliGate
+    LeakyReLU PReLU ELU LayerScale StochasticDepth DropPath BernoulliGate Seam
     Relu Relu6 Gelu Silu Selu Elu Tanh Abs Absolute Negative Square Sqrt
     """.split()
 )

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
+from keras_layer_prune.layers.linear_shortcut import linear_shortcut
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -14,14 +15,18 @@ class GatedResidual(keras.layers.Layer):
 
     In a functional graph a `BernoulliGate` before the addition does the same. This
     layer is for `keras.Sequential`, and for giving a chain without residual
-    connections (LeNet, VGG) the shortcuts that let its sections go.
+    connections (LeNet, VGG) the shortcuts that let its sections go. Where a section
+    changes the shape, a linear shortcut is made when the layer is built: a crop or an
+    average over places for another resolution, a matrix for another number of
+    channels.
 
     Source: arXiv 2406.04549.
 
     Args:
         section: Layer or model, the nonlinear part that may be removed.
         shortcut: Layer that maps the input to the section's output shape, linear
-            for the section to be removable without a trace. None: the input itself.
+            for the section to be removable without a trace. None: the input itself,
+            or a linear layer that is made where the shapes differ.
         gate: `BernoulliGate`. None: one with the defaults.
 
     Input shape:
@@ -30,14 +35,19 @@ class GatedResidual(keras.layers.Layer):
     Output shape:
         Whatever `section` returns.
 
+    Attributes:
+        shortcut: The layer that was given or made, or None.
+
     Raises:
-        ValueError: If the shapes of the two paths differ.
+        ValueError: If the shapes of the two paths differ, or no linear shortcut can
+            be made between them.
 
     Example:
 
     >>> network = keras.Sequential([
     ...     keras.Input((16,)),
     ...     keras_layer_prune.GatedResidual(keras.layers.Dense(16, "relu")),
+    ...     keras_layer_prune.GatedResidual(keras.layers.Dense(8, "relu")),
     ...     keras.layers.Dense(10),
     ... ])
     """
@@ -45,18 +55,40 @@ class GatedResidual(keras.layers.Layer):
     def __init__(self, section, shortcut=None, gate=None, **kwargs):
         super().__init__(**kwargs)
         self.section = checked_layer("section", section)
+        self.gate = checked_gate(gate)
+        # Last, so that the variables of a copy, which is given the shortcut that was
+        # made here, come in the same order.
         self.shortcut = (
             None if shortcut is None else checked_layer("shortcut", shortcut)
         )
-        self.gate = checked_gate(gate)
         self.supports_masking = True
 
     def build(self, input_shape):
-        """Build both paths and the gate."""
-        for part in (self.section, self.shortcut, self.gate):
-            if part is not None:
-                build_part(part, input_shape)
+        """Build both paths and the gate; make the shortcut that a shape calls for."""
+        build_part(self.section, input_shape)
+        build_part(self.gate, input_shape)
+        if self.shortcut is None:
+            self.shortcut = self._made_shortcut(input_shape)
+        else:
+            build_part(self.shortcut, input_shape)
         self.built = True
+
+    def _made_shortcut(self, input_shape):
+        """A linear layer, or None where the input can be added as it is."""
+        output_shape = self._section_shape(input_shape)
+        if may_be_equal(input_shape[1:], output_shape[1:]):
+            return None
+        shortcut = linear_shortcut(
+            self.section, input_shape, output_shape, self.name, self.dtype_policy
+        )
+        shortcut.trainable = self.trainable
+        # Eager calls build with the size of their batch.
+        shortcut.build((None, *input_shape[1:]))
+        return shortcut
+
+    def _section_shape(self, input_shape):
+        inputs = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
+        return self.section.compute_output_spec(inputs).shape
 
     def call(self, inputs):
         """Add the section to the shortcut, as far as the gate is open."""
@@ -74,9 +106,11 @@ class GatedResidual(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""
-        if self.shortcut is None:
-            return input_shape
-        return self.shortcut.compute_output_shape(input_shape)
+        if self.shortcut is not None:
+            return self.shortcut.compute_output_shape(input_shape)
+        output_shape = self._section_shape(input_shape)
+        is_kept = may_be_equal(input_shape[1:], output_shape[1:])
+        return input_shape if is_kept else output_shape
 
     def compute_output_spec(self, *args, **kwargs):
         """Trace the call, which builds and checks what is inside."""

@@ -42,6 +42,9 @@ def shrink(model, closed, opened):
 
 
 def _make_replacement(model, closed, opened) -> _Replacement:
+    # Linear layers that become neighbours are not folded here: the optimizer's momenta
+    # of a product cannot be had from those of its factors. `Retrace` leaves a `Seam`
+    # between them, for `strip_gates`.
     retrace = Retrace(closed, opened)
     network = retrace.rebuild(model.network)
     return _Replacement(network, _shrunk_optimizer(model, network, retrace.copies))

@@ -92,7 +92,7 @@ def test_the_given_gate_is_used_and_a_fresh_one_made_otherwise():
 
 
 def test_paths_of_different_shapes_are_an_error_when_the_network_is_made():
-    layer = GatedResidual(keras.layers.Dense(5, name="wide"))
+    layer = GatedResidual(keras.layers.Dense(5, name="wide"), keras.layers.Dense(4))
     message = r"`wide` maps \(None, 3\) to \(None, 5\).*Give a `shortcut`"
     with pytest.raises(ValueError, match=message):
         layer(keras.Input((3,)))

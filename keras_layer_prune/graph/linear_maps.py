@@ -1,0 +1,208 @@
+"""Linear layers as matrices, and two of them as one."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+_MAPS = {
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+}
+# They treat all channels alike, so that a matrix for the channels may as well stand
+# behind them.
+_POOLINGS = {
+    keras.layers.AveragePooling1D,
+    keras.layers.AveragePooling2D,
+    keras.layers.AveragePooling3D,
+}
+_OVER_PLACES = _POOLINGS | {
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalAveragePooling3D,
+    keras.layers.Flatten,
+}
+_UNUSUAL = (
+    "kernel_regularizer",
+    "bias_regularizer",
+    "activity_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+    "quantization_mode",
+    "lora_enabled",
+)
+_GEOMETRY = ("kernel_size", "strides", "padding", "dilation_rate", "data_format")
+
+
+class LinearMap(NamedTuple):
+    """A dense layer or a convolution, or the product of several.
+
+    Attributes:
+        kernel: float64 array, `(..., inputs, outputs)`, a matrix for each place that a
+            convolution looks at.
+        bias: float64 array, `(outputs,)`, or None.
+        layer: Keras layer, as which the kernel is applied.
+        last: Keras layer, whose name, activation and place in the network it takes.
+        places: Int, how often the kernel is applied per example.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray | None
+    layer: Any
+    last: Any
+    places: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per example."""
+        return self.kernel.size * self.places
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether it maps each place by itself, and leaves none out."""
+        is_dense = isinstance(self.layer, keras.layers.Dense)
+        return is_dense or {*self.layer.kernel_size, *self.layer.strides} == {1}
+
+
+def is_map(layer) -> bool:
+    """Whether a layer multiplies by a kernel, and does nothing else but activate.
+
+    Conservative: a layer that is not exactly Keras's, that is regularized, constrained
+    or quantized, or computes in another precision than float32, is none.
+    """
+    return (
+        type(layer) in _MAPS
+        and _is_float32(layer)
+        and getattr(layer, "groups", 1) == 1
+        and not any(getattr(layer, name, None) for name in _UNUSUAL)
+    )
+
+
+def is_over_places(layer) -> bool:
+    """Whether a layer averages, drops or lists places, for each channel alike."""
+    return type(layer) in _OVER_PLACES and _is_float32(layer)
+
+
+def is_activated(layer) -> bool:
+    """Whether a nonlinearity follows in the same layer."""
+    activation = getattr(layer, "activation", None)
+    return activation not in (None, keras.activations.linear)
+
+
+def map_of(layer, macs) -> LinearMap:
+    """A built layer, for which `is_map` holds, as numbers.
+
+    Args:
+        layer: Keras layer.
+        macs: Int, its multiply-accumulates per example.
+
+    Returns:
+        `LinearMap`.
+    """
+    kernel = _numbers(layer.kernel)
+    bias = _numbers(layer.bias) if layer.use_bias else None
+    return LinearMap(kernel, bias, layer, layer, macs // kernel.size)
+
+
+def product(first, second, between=()) -> LinearMap | None:
+    """Two maps as one, which stands where the second one did.
+
+    Args:
+        first: `LinearMap` without an activation.
+        second: `LinearMap`.
+        between: Layers between the two, for which `is_over_places` holds; they come
+            before the product.
+
+    Returns:
+        `LinearMap`, or None if it is not plain that one map does what the two did.
+    """
+    layers = [first.layer, *between, second.layer]
+    # A dense layer maps the last axis, and so do layers that know no other.
+    formats = {getattr(layer, "data_format", "channels_last") for layer in layers}
+    if len(formats) > 1 or first.last.trainable != second.last.trainable:
+        return None
+    if first.is_pointwise and _may_come_later(first, between, second):
+        return _joined(first, second, applied_as=second)
+    if second.is_pointwise and not between:
+        return _joined(first, second, applied_as=first)
+    return None
+
+
+def as_layer(linear_map):
+    """A new Keras layer for a product, and the arrays that are its weights."""
+    layer, last = linear_map.layer, linear_map.last
+    new = type(layer)(
+        linear_map.kernel.shape[-1],
+        **{name: getattr(layer, name) for name in _GEOMETRY if hasattr(layer, name)},
+        use_bias=linear_map.bias is not None,
+        name=last.name,
+        trainable=last.trainable,
+        dtype=last.dtype_policy,
+    )
+    # A function of the user's, which no config would be needed for.
+    new.activation = last.activation
+    arrays = (linear_map.kernel, linear_map.bias)
+    return new, [array.astype("float32") for array in arrays if array is not None]
+
+
+def pooled_once(first, second):
+    """A new layer that averages as two layers do one behind the other, or None."""
+    is_exact = (
+        type(first) is type(second)
+        and type(first) in _POOLINGS
+        and first.strides == first.pool_size
+        and first.padding == second.padding == "valid"
+        and first.data_format == second.data_format
+    )
+    if not is_exact:
+        return None
+    return type(second)(
+        tuple(a * b for a, b in zip(first.pool_size, second.pool_size, strict=True)),
+        tuple(a * b for a, b in zip(first.strides, second.strides, strict=True)),
+        data_format=second.data_format,
+        name=second.name,
+        dtype=second.dtype_policy,
+    )
+
+
+def _is_float32(layer) -> bool:
+    return layer.dtype_policy.name == "float32"
+
+
+def _numbers(variable) -> np.ndarray:
+    return variable.numpy().astype("float64")
+
+
+def _may_come_later(first, between, second) -> bool:
+    """Whether a matrix for the channels may move behind what follows it."""
+    if first.bias is None:
+        return True
+    # An offset stays what it was, unless padding puts zeros beside it.
+    return not any(map(_pads, [*between, second.layer]))
+
+
+def _pads(layer) -> bool:
+    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", ())
+    return {*size} > {1} and layer.padding != "valid"
+
+
+def _joined(first, second, applied_as) -> LinearMap:
+    inputs, middle = first.kernel.shape[-2:]
+    outputs = second.kernel.shape[-1]
+    # Behind a `Flatten`, a dense layer has a matrix for each place that was listed.
+    matrices = second.kernel.reshape(-1, middle, outputs)
+    if applied_as is second:
+        kernel = first.kernel.reshape(inputs, middle) @ matrices
+        kernel = kernel.reshape(*second.kernel.shape[:-2], -1, outputs)
+    else:
+        kernel = first.kernel @ matrices[0]
+    bias = second.bias
+    if first.bias is not None:
+        offset = first.bias @ matrices.sum(axis=0)
+        bias = offset if bias is None else offset + bias
+    return LinearMap(kernel, bias, applied_as.layer, second.last, applied_as.places)

@@ -1,0 +1,564 @@
+"""Linear layers that a section held apart become one; others stay what they are."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from gated_networks import dense, gate, kinds_in, layers_in, model
+
+from keras_layer_prune import (
+    GatedLayer,
+    GatedModel,
+    GatedResidual,
+    find_sections,
+    remove_closed_sections,
+    strip_gates,
+    summarize,
+)
+from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.layers.seam import Seam
+
+layers = keras.layers
+MAPS = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
+
+
+def section(x, theta=0.0):
+    """A nonlinear section that keeps the shape."""
+    return layers.Add()([x, gate(theta)(layers.Dense(x.shape[-1], "sigmoid")(x))])
+
+
+def row(shape, *parts, theta=0.0):
+    """Layers in a row; `section` stands for a gated section."""
+    x = inputs = keras.Input(shape)
+    for part in parts:
+        x = section(x, theta) if part is section else part(x)
+    return model(inputs, x)
+
+
+def difference(network, other, rows=5):
+    """Largest difference of the outputs, relative to their scale."""
+    shape = (rows, *network.inputs[0].shape[1:])
+    x = np.random.default_rng(1).normal(size=shape).astype("float32")
+    outputs, others = (
+        np.ravel(
+            keras.ops.concatenate(
+                [keras.ops.reshape(y, (rows, -1)) for y in keras.tree.flatten(m(x))],
+                axis=1,
+            )
+        )
+        for m in (network, other)
+    )
+    return np.max(np.abs(outputs - others)) / np.max(np.abs(outputs))
+
+
+def maps_in(network):
+    return [x for x in layers_in(network) if isinstance(x, MAPS)]
+
+
+def macs(network):
+    return summarize(network, latency=False).macs
+
+
+def not_folded(network):
+    gates = find_gates(network)
+    closed, opened = (
+        [g for g in gates if float(g.probability) == theta] for theta in (0.0, 1.0)
+    )
+    return Retrace(closed, opened).rebuild(network)
+
+
+def check_folded(network, maps=1):
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert len(maps_in(slim)) == maps
+    assert macs(slim) < macs(not_folded(network))
+    assert macs(slim) < macs(network)
+    assert "Seam" not in kinds_in(slim)
+    return slim
+
+
+def check_not_folded(network, maps=2):
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert len(maps_in(slim)) == maps
+    assert macs(slim) == macs(not_folded(network))
+    assert "Seam" not in kinds_in(slim)
+    return slim
+
+
+@pytest.mark.parametrize("second_bias", [False, True])
+@pytest.mark.parametrize("first_bias", [False, True])
+@pytest.mark.parametrize(
+    "shape, first, second",
+    [
+        ((4,), layers.Dense, layers.Dense),
+        ((3, 4), layers.Dense, layers.Dense),
+        ((9, 2), layers.Dense, lambda n, **k: layers.Conv1D(n, 3, **k)),
+        ((6, 6, 2), lambda n, **k: layers.Conv2D(n, 1, **k), layers.Dense),
+        *(
+            ((6, 6, 2), lambda n, **k: layers.Conv2D(n, 1, **k), second)
+            for second in [
+                lambda n, **k: layers.Conv2D(n, 1, **k),
+                lambda n, **k: layers.Conv2D(n, 1, strides=2, padding="same", **k),
+                lambda n, **k: layers.Conv2D(n, 3, **k),
+                lambda n, **k: layers.Conv2D(n, 3, strides=2, **k),
+                lambda n, **k: layers.Conv2D(n, 2, dilation_rate=2, **k),
+            ]
+        ),
+        *(
+            ((6, 6, 2), first, lambda n, **k: layers.Conv2D(n, 1, **k))
+            for first in [
+                lambda n, **k: layers.Conv2D(n, 3, padding="same", **k),
+                lambda n, **k: layers.Conv2D(n, 3, strides=2, **k),
+            ]
+        ),
+        (
+            (4, 4, 4, 2),
+            lambda n, **k: layers.Conv3D(n, 1, **k),
+            lambda n, **k: layers.Conv3D(n, 2, **k),
+        ),
+    ],
+)
+def test_two_linear_layers_become_one(shape, first, second, first_bias, second_bias):
+    network = row(
+        shape, first(5, use_bias=first_bias), section, second(3, use_bias=second_bias)
+    )
+    slim = check_folded(network)
+    (whole,) = maps_in(slim)
+    assert whole.use_bias == (first_bias or second_bias)
+
+
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_padding_is_no_hindrance_without_an_offset(padding):
+    first = layers.Dense(5, use_bias=False)
+    check_folded(row((9, 2), first, section, layers.Conv1D(3, 3, padding=padding)))
+
+
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_an_offset_before_padding_stays_where_it_is(padding):
+    second = layers.Conv1D(3, 3, padding=padding)
+    check_not_folded(row((9, 2), layers.Dense(5), section, second))
+
+
+def test_what_follows_keeps_its_activation_and_its_name():
+    second = layers.Dense(3, "tanh", name="head")
+    (whole,) = maps_in(check_folded(row((4,), layers.Dense(5), section, second)))
+    assert whole.name == "head"
+    assert whole.activation is keras.activations.tanh
+
+
+def test_activations_of_users_need_not_be_registered():
+    def mine(x):
+        return keras.ops.tanh(2.0 * x)
+
+    check_folded(row((4,), layers.Dense(5), section, layers.Dense(3, mine)))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "between",
+    [
+        [layers.AveragePooling2D(2)],
+        [layers.Cropping2D(1)],
+        [layers.Cropping2D(1), layers.AveragePooling2D(3, 2)],
+        [layers.AveragePooling2D(2), layers.Flatten()],
+        [layers.GlobalAveragePooling2D()],
+        [layers.GlobalAveragePooling2D(keepdims=True)],
+        [layers.Flatten()],
+    ],
+)
+@pytest.mark.parametrize("place", [0, -1])
+def test_layers_over_places_stand_in_no_way(between, bias, place):
+    between = [type(x).from_config(x.get_config()) for x in between]
+    parts = [layers.Conv2D(5, 1, use_bias=bias), *between]
+    parts.insert(1 if place == 0 else len(parts), section)
+    slim = check_folded(row((8, 8, 2), *parts, layers.Dense(3)))
+    kinds = [type(x).__name__ for x in slim.layers[1:-1]]
+    assert kinds == [type(x).__name__ for x in between]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        layers.MaxPooling2D(2),
+        layers.ZeroPadding2D(1),
+        layers.ReLU(),
+        layers.Dropout(0.5),
+        layers.BatchNormalization(),
+        layers.AveragePooling2D(2, padding="same"),
+        layers.AveragePooling2D(2, dtype="float64"),
+    ],
+)
+def test_what_is_not_plainly_linear_over_places_keeps_layers_apart(between):
+    between = type(between).from_config(between.get_config())
+    x = inputs = keras.Input((7, 7, 2))
+    x = between(section(layers.Conv2D(5, 1)(x)))
+    network = model(inputs, layers.Conv2D(3, 1)(x))
+    assert len(maps_in(strip_gates(network))) == 2
+
+
+def test_a_row_of_many_becomes_one():
+    parts = [part for n in (8, 6, 9, 5, 3) for part in (layers.Dense(n), section)]
+    check_folded(row((4,), *parts))
+
+
+def test_no_fold_costs_more_than_it_saves():
+    # 16 to 2 and back to 16 is 64 products, and 256 at once.
+    check_not_folded(row((16,), layers.Dense(2), section, layers.Dense(16)))
+
+
+def test_of_a_row_only_those_are_folded_that_save_something():
+    parts = [layers.Dense(2), section, layers.Dense(16), section, layers.Dense(2)]
+    slim = check_folded(row((16,), *parts), maps=1)
+    assert macs(slim) == 16 * 2
+
+
+def test_layers_that_stood_side_by_side_stay_two():
+    parts = [layers.Dense(9), layers.Dense(5), layers.ReLU(), section, dense()]
+    check_not_folded(row((4,), *parts), maps=3)
+
+
+def test_a_factorisation_stays_one_beside_what_is_folded():
+    factors = layers.Dense(2, name="narrow"), layers.Dense(8, name="wide")
+    network = row((8,), *factors, section, layers.Dense(8, name="last"))
+    slim = check_folded(network, maps=2)
+    assert [x.name for x in maps_in(slim)] == ["narrow", "last"]
+    assert slim.get_layer("last").kernel.shape == (2, 8)
+
+
+def test_opening_a_gate_makes_no_neighbours():
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(9)(x)
+    x = GatedLayer(layers.Dense(9), gate(1.0))(x)
+    x = layers.Dense(9)(gate(1.0)(x))
+    check_not_folded(model(inputs, section(x, theta=1.0)), maps=4)
+
+
+def test_a_factorised_shortcut_stays_factorised():
+    shortcut = keras.Sequential([layers.Dense(9), layers.Dense(2)])
+    layer = GatedResidual(layers.Dense(2, "tanh"), shortcut, gate(0.0))
+    check_not_folded(row((4,), layer), maps=2)
+
+
+@pytest.mark.parametrize("make", ["GatedResidual", "GatedLayer", "projection"])
+def test_every_kind_of_section_may_have_stood_between(make):
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(6)(x)
+    if make == "GatedResidual":
+        x = GatedResidual(layers.Dense(5, "tanh"), gate=gate(0.0))(x)
+    elif make == "GatedLayer":
+        x = GatedLayer(layers.Dense(6, "tanh"), gate=gate(0.0))(x)
+    else:
+        branch = gate(0.0)(layers.Dense(5, "tanh")(x))
+        x = layers.Add()([branch, layers.Dense(5)(x)])
+    check_folded(model(inputs, layers.Dense(3)(x)))
+
+
+def test_a_shortcut_of_several_layers_is_folded_too():
+    first = keras.Sequential(
+        [layers.Conv2D(6, 3, activation="tanh"), layers.MaxPooling2D()]
+    )
+    second = keras.Sequential(
+        [layers.Conv2D(8, 3, activation="tanh"), layers.MaxPooling2D()]
+    )
+    x = inputs = keras.Input((22, 22, 3))
+    x = GatedResidual(first, gate=gate(0.0))(x)
+    x = GatedResidual(second, gate=gate(0.0))(x)
+    slim = check_folded(model(inputs, layers.Flatten()(x)))
+    assert "Functional" not in kinds_in(slim)
+
+
+def test_averages_that_become_neighbours_become_one():
+    parts = [layers.AveragePooling2D(2), section, layers.AveragePooling2D((2, 3), 1)]
+    network = row((13, 13, 2), *parts)
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    (whole,) = slim.layers[1:]
+    assert whole.pool_size == (4, 6)
+    assert whole.strides == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        (layers.AveragePooling2D(3, 2), layers.AveragePooling2D(2)),
+        (layers.AveragePooling2D(2, padding="same"), layers.AveragePooling2D(2)),
+        (layers.AveragePooling2D(2), layers.AveragePooling2D(2, padding="same")),
+        (layers.AveragePooling2D(2), layers.MaxPooling2D(2)),
+    ],
+)
+def test_averages_that_overlap_or_are_padded_stay_two(first, second):
+    parts = [type(x).from_config(x.get_config()) for x in (first, second)]
+    network = row((13, 13, 2), parts[0], section, parts[1])
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert len(slim.layers) == 3
+
+
+def test_averages_that_stood_side_by_side_stay_two():
+    parts = [layers.AveragePooling2D(2), layers.AveragePooling2D(2), layers.ReLU()]
+    slim = strip_gates(row((13, 13, 2), *parts, section, dense()))
+    assert kinds_in(slim) == {"InputLayer", "AveragePooling2D", "ReLU", "Dense"}
+    assert len(slim.layers) == 5
+
+
+def test_a_result_that_is_used_elsewhere_is_still_computed():
+    x = inputs = keras.Input((4,))
+    between = layers.Dense(5)(x)
+    network = model(inputs, [layers.Dense(3)(section(between)), layers.ReLU()(between)])
+    check_not_folded(network)
+
+
+def test_a_result_that_is_an_output_is_still_computed():
+    x = inputs = keras.Input((4,))
+    between = layers.Dense(5)(x)
+    network = model(inputs, [layers.Dense(3)(section(between)), between])
+    check_not_folded(network)
+
+
+def test_a_layer_that_is_called_twice_stays():
+    shared = layers.Dense(4)
+    x = inputs = keras.Input((4,))
+    x = shared(section(shared(x)))
+    check_not_folded(model(inputs, layers.ReLU()(x)), maps=1)
+
+
+def test_a_layer_that_a_nested_network_calls_too_stays():
+    shared = layers.Dense(4)
+    inner = keras.Input((4,))
+    nested = keras.Model(inner, layers.ReLU()(shared(inner)))
+    inputs = keras.Input((4,))
+    x = layers.Dense(4)(section(shared(nested(inputs))))
+    check_not_folded(model(inputs, x))
+
+
+def test_inside_of_a_nested_network_layers_are_folded():
+    inner = keras.Input((4,))
+    x = layers.Dense(3)(section(layers.Dense(5)(inner)))
+    nested = keras.Model(inner, x, name="nested")
+    inputs = keras.Input((4,))
+    slim = check_folded(model(inputs, layers.ReLU()(nested(inputs))))
+    assert slim.get_layer("nested").count_params() == 4 * 3 + 3
+
+
+def test_inside_of_an_undecided_section_layers_are_folded():
+    inner = keras.Input((4,))
+    nested = keras.Model(inner, layers.Dense(4)(section(layers.Dense(5)(inner))))
+    inputs = keras.Input((4,))
+    layer = GatedResidual(nested, gate=gate(0.4))
+    network = model(inputs, layer(inputs))
+    smaller = remove_closed_sections(network)
+    assert difference(network, smaller) < 1e-5
+    assert len(maps_in(smaller)) == 1
+    assert "Seam" not in kinds_in(smaller)
+
+
+def test_undecided_gates_are_no_hindrance_elsewhere():
+    network = row((4,), layers.Dense(5), section, layers.Dense(3))
+    x = section(network.outputs[0], theta=0.4)
+    network = model(network.inputs[0], x)
+    smaller = remove_closed_sections(network)
+    assert difference(network, smaller) < 1e-5
+    assert len(maps_in(smaller)) == 2
+    assert len(find_gates(smaller)) == 1
+
+
+UNUSUAL = [
+    {"kernel_regularizer": "l2"},
+    {"bias_regularizer": "l2"},
+    {"activity_regularizer": "l2"},
+    {"kernel_constraint": "non_neg"},
+    {"bias_constraint": "non_neg"},
+    {"dtype": "mixed_bfloat16"},
+    {"dtype": "float64"},
+    {"trainable": False},
+    {"activation": "tanh"},
+    {"lora_rank": 1},
+]
+
+
+@pytest.mark.parametrize("arguments", UNUSUAL, ids=str)
+def test_layers_with_something_unusual_about_them_stay(arguments):
+    x = inputs = keras.Input((4,))
+    x = section(layers.Dense(5, **arguments)(x))
+    slim = strip_gates(model(inputs, layers.Dense(3)(x)))
+    assert len(maps_in(slim)) == 2
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_layers_that_train_alike_are_folded_and_go_on_so(trainable):
+    parts = [layers.Dense(n, trainable=trainable) for n in (5, 3)]
+    slim = check_folded(row((4,), parts[0], section, parts[1]))
+    assert maps_in(slim)[0].trainable == trainable
+
+
+@keras.saving.register_keras_serializable("tests")
+class DenseOfAUser(keras.layers.Dense):
+    """May do anything."""
+
+
+@pytest.mark.parametrize("kinds", [(0, 1), (1, 0)])
+def test_subclassed_layers_stay(kinds):
+    first, second = ((layers.Dense, DenseOfAUser)[kind] for kind in kinds)
+    check_not_folded(row((4,), first(5), section, second(3)))
+
+
+def test_grouped_convolutions_stay():
+    grouped = layers.Conv2D(4, 1, groups=2)
+    check_not_folded(row((4, 4, 2), grouped, section, layers.Conv2D(3, 1)))
+
+
+def test_sequences_with_a_mask_stay():
+    parts = [layers.Masking(), layers.Dense(5), section, layers.Dense(3)]
+    check_not_folded(row((4, 2), *parts))
+
+
+def test_channels_first_and_last_are_not_mixed():
+    x = inputs = keras.Input((4, 4, 4))
+    first = layers.Conv2D(4, 1, data_format="channels_first")
+    x = layers.Dense(3)(section(first(x)))
+    slim = strip_gates(keras.Model(inputs, x))
+    assert len(maps_in(slim)) == 2
+
+
+def test_precision_is_that_of_the_product_in_double_precision():
+    network = row((32,), layers.Dense(64), section, layers.Dense(8))
+    (a, b), (c, d) = (
+        x.get_weights()
+        for x in network.layers
+        if type(x) is not Seam
+        and isinstance(x, layers.Dense)
+        and x.activation is keras.activations.linear
+    )
+    (whole,) = maps_in(strip_gates(network))
+    double = a.astype("float64") @ c.astype("float64")
+    np.testing.assert_array_equal(whole.kernel, double.astype("float32"))
+
+
+def test_names_of_outputs_stay():
+    inputs = keras.Input((4,))
+    x = layers.Dense(5, name="first")(inputs)
+    network = model(inputs, {"y": layers.Dense(3, name="second")(section(x))})
+    slim = check_folded(network)
+    assert slim.output_names == network.output_names
+    assert list(slim(np.ones((1, 4), "float32"))) == ["y"]
+
+
+def test_a_folded_network_is_rebuilt_again_without_a_change():
+    slim = check_folded(row((4,), layers.Dense(5), section, layers.Dense(3)))
+    again = strip_gates(slim)
+    assert difference(slim, again) == 0.0
+    assert again.get_config() == slim.get_config()
+
+
+def test_the_old_network_is_left_as_it_was():
+    network = row((4,), layers.Dense(5), section, layers.Dense(3))
+    config, weights = network.get_config(), network.get_weights()
+    strip_gates(network)
+    assert network.get_config() == config
+    for old, new in zip(weights, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_made_shortcut_is_one_that_can_be_found_once_its_gate_is_open():
+    layer = GatedResidual(
+        keras.Sequential([layers.Conv2D(4, 3), layers.ReLU(), layers.MaxPooling2D()]),
+        gate=gate(1.0),
+    )
+    network = row((12, 12, 2), layer)
+    slim = strip_gates(network)
+    (found,) = find_sections(slim)
+    assert found.prunable
+    assert found.kind == "projection"
+    assert difference(network, slim) < 1e-5
+
+
+# In training, neighbours stay two, and what is served has one.
+
+
+def trained():
+    """A model under training whose one section has just left."""
+    network = row((4,), layers.Dense(5), section, layers.Dense(3), theta=0.4)
+    model = GatedModel(network)
+    model.compile("adam", "mse", run_eagerly=True, gate_step_size=1e-12, train_size=8)
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 3), "float32")
+    model.train_on_batch(x, y)
+    model.gates[0].probability.assign(0.0)
+    return model, (x, y)
+
+
+def momenta(model):
+    """Every slot of the optimizer but the number of steps and the learning rate."""
+    return {v.path: v.numpy() for v in model.optimizer.variables if v.shape != ()}
+
+
+def test_during_training_nothing_is_folded_and_momenta_go_on():
+    model, (x, y) = trained()
+    before = momenta(model)
+    outputs = model(x)
+    model.decide(closed=model.gates)
+    assert len(maps_in(model.network)) == 2
+    np.testing.assert_allclose(model(x), outputs, atol=1e-6)
+    after = momenta(model)
+    assert len(after) == 2 * 4 < len(before) == 2 * 6
+    for path, value in after.items():
+        np.testing.assert_array_equal(value, before[path])
+    model.train_on_batch(x, y)
+
+
+def test_after_training_neighbours_are_folded():
+    model, (x, y) = trained()
+    model.decide(closed=model.gates)
+    model.train_on_batch(x, y)
+    slim = strip_gates(model.network)
+    assert difference(model.network, slim) < 1e-5
+    assert macs(slim) == 4 * 3 < macs(model.network) == 4 * 5 + 5 * 3
+    assert kinds_in(slim) == {"InputLayer", "Dense"}
+
+
+def test_a_half_pruned_model_that_was_saved_is_folded_after_it_was_loaded(tmp_path):
+    model, _ = trained()
+    model.decide(closed=model.gates)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    slim = strip_gates(loaded.network)
+    assert difference(model.network, slim) < 1e-5
+    assert len(maps_in(slim)) == 1
+
+
+def test_a_network_with_a_seam_is_rebuilt_again_and_again():
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(5)(x)
+    for theta in (0.0, 0.0, 0.4):
+        x = section(x, theta)
+    network = model(inputs, layers.Dense(3)(x))
+    # As during `fit`, section by section.
+    for gate_ in find_gates(network)[:]:
+        closed = next(g for g in find_gates(network) if g.name == gate_.name)
+        closed.probability.assign(0.0)
+        smaller = Retrace(closed=[closed]).rebuild(network)
+        assert difference(network, smaller) < 1e-5
+        network = smaller
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert len(maps_in(slim)) == 1
+
+
+def test_sections_behind_a_seam_are_found():
+    model, _ = trained()
+    model.decide(closed=model.gates)
+    x = model.network.outputs[0]
+    y = layers.Add()([layers.Dense(3, "tanh")(x), Seam()(x)])
+    (found,) = find_sections(keras.Model(model.network.inputs, y))
+    assert found.prunable
+    assert found.kind == "identity"
+
+
+def test_an_exported_model_is_folded(tmp_path):
+    model, (x, y) = trained()
+    model.decide(closed=model.gates)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    assert sorted(tuple(v.shape) for v in served.variables) == [(3,), (4, 3)]
+    np.testing.assert_allclose(served.serve(x), model(x), atol=1e-5)
