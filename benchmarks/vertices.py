@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_layer_prune as klp
+from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -46,10 +47,10 @@ def parse_arguments():
     parser.add_argument("--price", type=float, default=0.03, help="nats per example")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--copies", type=int, default=4, help="of each example")
+    parser.add_argument("--copies", type=int, default=16, help="of each example")
     parser.add_argument("--step-size", type=float, default=0.5)
     parser.add_argument(
-        "--estimators", nargs="+", default=["first_order", "straight_through", "flip"]
+        "--estimators", nargs="+", choices=GATE_GRADIENTS, default=["first_order"]
     )
     return parser.parse_args()
 

@@ -1,11 +1,15 @@
 """Networks of the examples and benchmarks, each with a gate on every section."""
 
+from networks.lenet import lenet as lenet
 from networks.residual import residual_network as residual_network
 from networks.resnet import resnet as resnet
+from networks.vgg16 import vgg16 as vgg16
 from networks.vision_transformer import vision_transformer as vision_transformer
 
 BUILDERS = {
     "residual": residual_network,
+    "lenet": lenet,
+    "vgg16": vgg16,
     "resnet20": lambda *args, **kwargs: resnet(*args, depth=20, **kwargs),
     "resnet32": lambda *args, **kwargs: resnet(*args, depth=32, **kwargs),
     "resnet56": lambda *args, **kwargs: resnet(*args, depth=56, **kwargs),
