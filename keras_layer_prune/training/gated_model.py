@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import (
     check_gated_network,
     find_gates,
@@ -62,7 +63,7 @@ DEFAULT_PRICE = 0.1
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
-class GatedModel(keras.Model):
+class GatedModel(private.TrainsOnWorkers):
     """Trains a network with gates: its weights, and which sections it keeps.
 
     The optimizer steps the weights; each gate's probability takes a projected
