@@ -209,3 +209,29 @@ def place_of(optimizer, variable) -> int:
     Asking the public map again may make a new optimizer, or choose another one.
     """
     return optimizer._var_to_optimizer_idx[optimizer._var_key(variable)]
+
+
+class TrainsOnWorkers(keras.Model):
+    """A model whose `fit` works on several workers too.
+
+    Before the first step Keras looks at the shapes of a batch, for which it takes the
+    mean over all replicas of a structure of tensors; several workers cannot do that
+    (https://github.com/keras-team/keras/issues/20585). One replica's part has the same
+    shapes.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        if iterator is None or not self._has_workers():
+            super()._maybe_symbolic_build(iterator, data_batch)
+            return
+        strategy = self.distribute_strategy
+        _, _, batches = next(iter(iterator))
+        data_batch = tree.map_structure(
+            lambda values: strategy.experimental_local_results(values)[0], next(batches)
+        )
+        with strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+    def _has_workers(self):
+        resolver = getattr(self.distribute_strategy, "cluster_resolver", None)
+        return resolver is not None and bool(resolver.cluster_spec())

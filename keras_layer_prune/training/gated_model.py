@@ -8,6 +8,7 @@ import warnings
 import keras
 import tensorflow as tf
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import (
     check_gated_network,
     find_gates,
@@ -44,7 +45,7 @@ from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
-class GatedModel(keras.Model):
+class GatedModel(private.TrainsOnWorkers):
     """Trains a network with gates: its weights, and which sections it keeps.
 
     The optimizer steps the weights; each gate's probability takes a projected

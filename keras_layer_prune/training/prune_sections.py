@@ -11,6 +11,7 @@ from keras_layer_prune.graph.rebuild import theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.variational._checks import fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
@@ -219,7 +220,8 @@ class PruneSections(keras.callbacks.Callback):
             self.trajectories[gate.name].append((float(epoch), theta_of(gate)))
 
     def _say(self, lines):
-        if self.verbose and lines:
+        is_shown = self.verbose and is_chief(self.model.distribute_strategy)
+        if is_shown and lines:
             # Below Keras's progress bar, which goes on in a new line.
             text = "\n".join(f"Step {self._step}: {line}" for line in lines)
             sys.stdout.write(f"\n{text}\n")
