@@ -80,7 +80,8 @@ class _Plan:
     def _chains(self, graph) -> list:
         """Rows of linear layers, each called once, and by nothing but the next one."""
         lineage = Lineage(graph)
-        chains, growing = [], {}
+        chains: list[list] = []
+        growing: dict[int, list] = {}
         for call in lineage.calls:
             layer = call.operation
             if not self._is_linear(call):

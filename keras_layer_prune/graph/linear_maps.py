@@ -187,8 +187,9 @@ def _may_come_later(first, between, second) -> bool:
 
 
 def _pads(layer) -> bool:
-    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", ())
-    return {*size} > {1} and layer.padding != "valid"
+    sizes = [getattr(layer, name, ()) for name in ("kernel_size", "pool_size")]
+    is_wide = any(length > 1 for size in sizes for length in size)
+    return is_wide and layer.padding != "valid"
 
 
 def _joined(first, second, applied_as) -> LinearMap:

@@ -15,7 +15,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
-from keras_layer_prune.graph.linear_maps import is_activated, is_map, is_over_places
+from keras_layer_prune.graph.seams import Seams, inputs_of_others
 from keras_layer_prune.graph.status import (
     Status,
     needed_calls,
@@ -28,7 +28,6 @@ from keras_layer_prune.graph.zero import is_addition, is_rectifier, passes_on
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
-from keras_layer_prune.layers.seam import Seam
 
 
 class Retrace:
@@ -54,8 +53,7 @@ class Retrace:
         self._inserted = dict(inserted or {})
         self._instead = dict(instead or {})
         self._touched = self._gates | set(self._instead)
-        # New tensors beside which something is gone.
-        self._torn: dict[int, keras.KerasTensor] = {}
+        self._seams = Seams()
         self._clones: dict[int, object] = {}
         self._nested: dict[tuple, keras.Model] = {}
         self._names: set[str] = set()
@@ -81,11 +79,12 @@ class Retrace:
         )
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
         needed = needed_calls(functional, statuses)
-        deserted = _inputs_of_others(calls, needed)
+        deserted = inputs_of_others(calls, needed)
         for call in needed:
             values.update(call.outputs, self._call_again(call, values))
-            left = [x for x in call.outputs if id(x) in deserted]
-            self._tear(values.tensor(x) for x in left if not values.is_zero(x))
+            for x in call.outputs:
+                if id(x) in deserted and not values.is_zero(x):
+                    self._seams.tear(values.tensor(x))
         if inputs is None:
             self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(
@@ -147,24 +146,12 @@ class Retrace:
         with without_initial_values(clone):
             return clone(*self._sewn(operation, args), **kwargs)
 
-    def _call_instead(self, operation, args, kwargs):
-        new = self._instead[operation]
-        if new is None:
-            return args[0]
-        with without_initial_values(new):
-            return new(*args, **kwargs)
-
-    def _tear(self, tensors):
-        self._torn |= {id(x): x for x in tensors}
-
     def _sewn(self, operation, args):
         """Arguments, with a seam where two linear layers have become neighbours."""
-        if len(args) != 1 or id(args[0]) not in self._torn:
+        if len(args) != 1 or not self._seams.calls_for(args[0], operation):
             return args
-        before = private.producer(args[0])
-        if not (_is_linear(before) and _is_linear(operation)) or is_activated(before):
-            return args
-        return (Seam(name=self._free_name(f"{operation.name}_seam"))(args[0]),)
+        name = self._free_name(f"{operation.name}_seam")
+        return (self._seams.sewn(args[0], name),)
 
     def _free_name(self, name) -> str:
         while name in self._names:
@@ -172,13 +159,21 @@ class Retrace:
         self._names.add(name)
         return name
 
+    def _call_instead(self, operation, args, kwargs):
+        new = self._instead[operation]
+        if new is None:
+            return args[0]
+        with without_initial_values(new):
+            return new(*args, **kwargs)
+
     def _call_addition(self, call, values):
         """An addition of what is left; exactly like the old one in shape and dtype."""
         kept = [x for x in call.inputs if not values.is_zero(x)]
         # Operands can broadcast: a zero may still decide the shape of the sum.
         if len(kept) == 1 and _is_passed_on(kept[0], call):
-            self._tear([values.tensor(kept[0])])
-            return values.tensor(kept[0])
+            left = values.tensor(kept[0])
+            self._seams.tear(left)
+            return left
         wanted = call.outputs[0]
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
             new_operands = [values.tensor(x) for x in kept]
@@ -209,10 +204,10 @@ class Retrace:
             return self._clone_gated(layer)(*args, **kwargs)
         is_closed = layer.gate in self._closed
         if is_closed:
-            self._tear(args[:1])
+            self._seams.tear(args[0])
         kept = self._call_shortcut(layer, args[0])
         if is_closed:
-            self._tear([kept])
+            self._seams.tear(kept)
             return kept
         if isinstance(layer, GatedLayer):
             return self._part(layer.layer, layer)(*args, **kwargs)
@@ -282,19 +277,6 @@ def _kept_outputs(functional, statuses, inputs):
         return structure
     # The caller drops what is zero by itself; it never asks for these outputs.
     return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
-
-
-def _inputs_of_others(calls, needed) -> set[int]:
-    """What calls take that are not needed, by `id`."""
-    kept = {id(call.outputs[0]) for call in needed}
-    others = [call for call in calls if id(call.outputs[0]) not in kept]
-    return {id(x) for call in others for x in call.inputs}
-
-
-def _is_linear(operation) -> bool:
-    if isinstance(operation, Seam):
-        return False
-    return is_map(operation) or is_over_places(operation)
 
 
 def _is_rectified(tensor) -> bool:

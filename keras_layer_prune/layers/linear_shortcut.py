@@ -98,8 +98,8 @@ class _Plan(NamedTuple):
         """A `_Resizing` for each of `lengths`."""
         strides = zip(*self.strides, strict=True)
         joined = [math.prod(s) for s in strides] or [None] * len(self.lengths)
-        pairs = zip(self.lengths, joined, strict=True)
-        return [_resizing(*lengths, stride) for lengths, stride in pairs]
+        axes = zip(self.lengths, joined, strict=True)
+        return [_resizing(before, after, stride) for (before, after), stride in axes]
 
 
 def _plan(section, input_shape, output_shape) -> _Plan:

@@ -1,0 +1,53 @@
+"""Where something has left a network that is being traced again, and what it leaves."""
+
+import keras
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.linear_maps import is_activated, is_map, is_over_places
+from keras_layer_prune.layers.seam import Seam
+
+
+class Seams:
+    """Notes beside which tensors something is gone, and puts a `Seam` there.
+
+    Only between two linear layers, which `fold_seams` may join.
+    """
+
+    def __init__(self):
+        # The tensors are kept, so that no other one gets their `id`.
+        self._torn: dict[int, keras.KerasTensor] = {}
+
+    def tear(self, tensor):
+        """Note that something is gone that took a tensor, or that made it."""
+        self._torn[id(tensor)] = tensor
+
+    def calls_for(self, tensor, operation) -> bool:
+        """Whether an operation that takes a tensor needs a seam before it."""
+        if id(tensor) not in self._torn:
+            return False
+        before = private.producer(tensor)
+        is_between = _is_linear(before) and _is_linear(operation)
+        return is_between and not is_activated(before)
+
+    def sewn(self, tensor, name) -> keras.KerasTensor:
+        """A tensor behind a seam of the given name."""
+        return Seam(name=name, dtype=tensor.dtype)(tensor)
+
+
+def inputs_of_others(calls, needed) -> set[int]:
+    """What is taken by calls that are no longer needed.
+
+    Args:
+        calls: List of calls.
+        needed: List of those among them that stay.
+
+    Returns:
+        Set of `id`s of tensors.
+    """
+    kept = {id(call.outputs[0]) for call in needed}
+    others = [call for call in calls if id(call.outputs[0]) not in kept]
+    return {id(x) for call in others for x in call.inputs}
+
+
+def _is_linear(operation) -> bool:
+    return is_map(operation) or is_over_places(operation)
