@@ -20,6 +20,9 @@ from keras_layer_prune.layers.gated_residual import GatedResidual as GatedResidu
 from keras_layer_prune.report.latency import paired_latencies as paired_latencies
 from keras_layer_prune.report.plots import plot_gates as plot_gates
 from keras_layer_prune.report.summarize import summarize as summarize
+from keras_layer_prune.training.backup.backup_and_restore import (
+    BackupAndRestore as BackupAndRestore,
+)
 from keras_layer_prune.training.gated_model import GatedModel as GatedModel
 from keras_layer_prune.training.prune_sections import PruneSections as PruneSections
 from keras_layer_prune.variational.flattening_prior import (
