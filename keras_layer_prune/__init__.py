@@ -21,6 +21,9 @@ from keras_layer_prune.report.latency import paired_latencies as paired_latencie
 from keras_layer_prune.report.plots import plot_gates as plot_gates
 from keras_layer_prune.report.run_report import write_report as write_report
 from keras_layer_prune.report.summarize import summarize as summarize
+from keras_layer_prune.training.backup.backup_and_restore import (
+    BackupAndRestore as BackupAndRestore,
+)
 from keras_layer_prune.training.gated_model import GatedModel as GatedModel
 from keras_layer_prune.training.prune_sections import PruneSections as PruneSections
 from keras_layer_prune.variational.flattening_prior import (

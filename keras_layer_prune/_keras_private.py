@@ -3,11 +3,18 @@
 Checked against Keras 3.15. If a Keras release breaks something, it breaks here.
 """
 
+import contextlib
+import itertools
 from typing import Any, NamedTuple
 
 import keras
 from keras import tree
+from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
+from keras.src.random.seed_generator import (
+    GLOBAL_SEED_GENERATOR,
+    global_seed_generator,
+)
 
 
 class Call(NamedTuple):
@@ -235,3 +242,138 @@ class TrainsOnWorkers(keras.Model):
     def _has_workers(self):
         resolver = getattr(self.distribute_strategy, "cluster_resolver", None)
         return resolver is not None and bool(resolver.cluster_spec())
+
+
+# Public attributes of Keras's callbacks hold what they have seen so far, but for the
+# last: whether the averages stand in the model's place.
+_STATE_OF_CALLBACKS = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
+}
+
+
+def state_of_callback(callback) -> dict:
+    """What a callback of Keras has to be told after a restart; no interface says it."""
+    for kind, names in _STATE_OF_CALLBACKS.items():
+        if isinstance(callback, kind):
+            return {name: getattr(callback, name) for name in names}
+    return {}
+
+
+def start_at_epoch(model, epoch):
+    """Make a `fit` that is about to begin its epochs start at one of them.
+
+    Keras's own `BackupAndRestore` does it in this way, and leaves it set for every
+    later `fit`. None unsets it.
+    """
+    model._initial_epoch = epoch
+
+
+def global_seed():
+    """State of the generator that layers without a seed of their own share, or None."""
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return None if generator is None else generator.state.numpy().tolist()
+
+
+def set_global_seed(seed):
+    """Set what `global_seed` returned; there is no public way to the generator."""
+    if seed is not None:
+        global_seed_generator().state.assign(seed)
+
+
+def build_metrics(model, batch):
+    """Create the variables of a compiled model's metrics, as the first step would."""
+    model._symbolic_build(data_batch=batch)
+
+
+@contextlib.contextmanager
+def showing_training_data(model, show):
+    """Scope in which a model's `fit` shows the `EpochIterator` of its training data.
+
+    Args:
+        model: `keras.Model`.
+        show: Function of the iterator.
+
+    `fit` keeps it in a local variable. Before the callbacks begin it hands it to one
+    method; those of evaluations come later.
+    """
+    build = model._maybe_symbolic_build
+    shown: list = []
+
+    def show_first(iterator=None, data_batch=None):
+        if iterator is not None and not shown:
+            shown.append(True)
+            show(iterator)
+        return build(iterator=iterator, data_batch=data_batch)
+
+    # Past Keras's `__setattr__`, which looks for state in what it is given.
+    vars(model)["_maybe_symbolic_build"] = show_first
+    try:
+        yield
+    finally:
+        del vars(model)["_maybe_symbolic_build"]
+
+
+def number_of_batches(iterator):
+    """How many batches an epoch of an `EpochIterator` has, or None if still unknown."""
+    return iterator.num_batches
+
+
+def resume_data(iterator, past_epochs, steps, batches, prepare):
+    """Make the first epoch of an `EpochIterator` go on where an earlier run was.
+
+    Data that starts anew in every epoch is told of the past ones, so that a data set
+    which is shuffled anew each time is where it was; data that goes on from epoch to
+    epoch (`steps_per_epoch`) is read again. Of the steps before the last one of the
+    earlier run the batches are read and thrown away.
+
+    Args:
+        iterator: `EpochIterator` that has not begun.
+        past_epochs: Int, epochs that the earlier run has ended.
+        steps: Int, steps that it has done in the epoch after those.
+        batches: Int, batches of an epoch as the earlier run had counted them, or None.
+        prepare: Function, called when the data is at the beginning of that epoch.
+    """
+    enumerate_epoch = iterator._enumerate_iterator
+
+    def enumerate_rest():
+        del vars(iterator)["_enumerate_iterator"]
+        for _ in range(past_epochs):
+            _pass_epoch(iterator, batches)
+        prepare()
+        for begin, end, data in enumerate_epoch():
+            if end + 1 < steps:
+                skip_batches(iterator, data)
+            else:
+                yield begin, end, data
+
+    vars(iterator)["_enumerate_iterator"] = enumerate_rest
+
+
+def skip_batches(iterator, data):
+    """Read the batches of one call of the training function; return the first."""
+    batches = list(itertools.islice(data, iterator.steps_per_execution))
+    if not batches:
+        raise ValueError(
+            "The data has ended before the step at which the backup was made. Train "
+            "with the data that the backup was made with."
+        )
+    return batches[0]
+
+
+def _pass_epoch(iterator, batches):
+    """Repeat what an epoch does to the data set itself."""
+    if iterator.steps_per_epoch:
+        with iterator.catch_stop_iteration():
+            for _, _, data in iterator._enumerate_iterator():
+                skip_batches(iterator, data)
+    elif iterator.num_batches:
+        for _ in iterator._enumerate_iterator():
+            pass
+    else:
+        iterator.data_adapter.on_epoch_begin()
+        iter(iterator._get_iterator())
+        iterator._num_batches = batches
+        iterator.data_adapter.on_epoch_end()

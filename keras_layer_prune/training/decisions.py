@@ -18,8 +18,10 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
     """
     sections = {section.gate: section for section in gated_sections(model.network)}
     step = int(model.clock.step.numpy())
+    event = 1 + max((entry.get("event", -1) for entry in model.pruning_log), default=-1)
     return [
         {
+            "event": event,
             "step": step,
             "epoch": epoch,
             "section": gate.name,

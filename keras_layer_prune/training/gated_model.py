@@ -15,6 +15,7 @@ from keras_layer_prune.graph.gates import (
     section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
+from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.checks import (
     checked_new_path,
     checked_step_size,
@@ -61,8 +62,8 @@ class GatedModel(private.TrainsOnWorkers):
     Attributes:
         network: The current network; smaller after each pruning.
         pruning_log: List of dictionaries, one for each section that was decided:
-            `step`, `epoch`, `section`, `action` (`"removed"` or `"kept"`), `theta`,
-            `benefit` and `price` (nats per example), `parameters`, `macs`.
+            `event`, `step`, `epoch`, `section`, `action` (`"removed"` or `"kept"`),
+            `theta`, `benefit` and `price` (nats per example), `parameters`, `macs`.
 
     Raises:
         TypeError: If `network` is not a Keras model.
@@ -182,11 +183,13 @@ class GatedModel(private.TrainsOnWorkers):
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
         """Train weights and gates; the arguments are those of `keras.Model.fit`."""
-        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        bound = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs)
+        given = bound.arguments
         if self.compiled:
             self._set_train_size(given)
             self._check_callbacks(given)
-        return super().fit(*args, **kwargs)
+        with backed_up(self, given):
+            return super().fit(*bound.args[1:], **bound.kwargs)
 
     def _check_callbacks(self, given):
         """Refuse those that cannot work; warn if nothing moves the gates."""

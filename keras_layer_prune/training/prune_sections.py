@@ -18,6 +18,17 @@ from keras_layer_prune.variational.attraction import closed_state_attracts
 # How often in an epoch the gates' probabilities are noted for plots.
 _NOTES_PER_EPOCH = 8
 
+# What changes while training, beside the trajectories.
+_STATE = (
+    "_step",
+    "_batches",
+    "_epoch",
+    "_removed",
+    "_skipped",
+    "_steps_per_epoch",
+    "_last_step",
+)
+
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
 class PruneSections(keras.callbacks.Callback):
@@ -97,7 +108,7 @@ class PruneSections(keras.callbacks.Callback):
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")
         self._last_step = None
-        self._step = 0
+        self._step = self._batches = self._removed = 0
         self._skipped = 0
         # None has begun yet, and none may.
         self._epoch = -1
@@ -236,6 +247,26 @@ class PruneSections(keras.callbacks.Callback):
                 stacklevel=2,
             )
         self._skipped = skipped
+
+    def get_state(self) -> dict:
+        """What a backup has to save beside the model."""
+        return {
+            "epochs": self.params["epochs"],
+            "trajectories": self.trajectories,
+            **{name: getattr(self, name) for name in _STATE},
+        }
+
+    def set_state(self, state):
+        """Go on where `get_state` was called."""
+        self.trajectories = {
+            name: [tuple(point) for point in points]
+            for name, points in state["trajectories"].items()
+        }
+        for name in _STATE:
+            setattr(self, name, state[name])
+        if state["epochs"] != self.params["epochs"]:
+            # Another length of the training: the schedule is made for it.
+            self._last_step = None
 
     def get_config(self):
         """The arguments of the constructor."""
