@@ -13,6 +13,7 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.status import (
     Status,
@@ -35,7 +36,8 @@ class Retrace:
         closed: `BernoulliGate` layers that become zero.
         opened: `BernoulliGate` layers that become the identity.
         inserted: Dictionary from `edge(call, tensor)` to the layer to put between
-            the two.
+            the two, and from `around(call)` to the gate to put around the layer that
+            is called.
 
     Attributes:
         copies: List of pairs (old layer, new layer), each variable of the one
@@ -106,8 +108,13 @@ class Retrace:
         if is_addition(operation) and values.has_zero(call):
             return [self._call_addition(call, values)]
         args, kwargs = self._arguments(call, values)
+        if around(call) in self._inserted:
+            gate = self._inserted[around(call)]
+            arguments = _by_position(operation, args, kwargs)
+            return [self._call_with_gate(operation, gate, *arguments)]
         if isinstance(operation, GatedResidual | GatedLayer):
-            output = self._call_gated(operation, *_by_position(args, kwargs))
+            arguments = _by_position(operation, args, kwargs)
+            output = self._call_gated(operation, *arguments)
             return [_cast(output, call.outputs[0].dtype)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)
@@ -131,6 +138,13 @@ class Retrace:
         clone = self._clone(operation)
         with without_initial_values(clone):
             return clone(*args, **kwargs)
+
+    def _call_with_gate(self, layer, gate, args, kwargs):
+        """A call of a layer with a gate around it; the pair takes the layer's name."""
+        clone = self._clone(layer)
+        gated = GatedLayer(clone, gate, name=layer.name, dtype=layer.dtype_policy)
+        with without_initial_values(clone):
+            return gated(*args, **kwargs)
 
     def _call_addition(self, call, values):
         """An addition of what is left; exactly like the old one in shape and dtype."""
@@ -192,7 +206,8 @@ class Retrace:
         """
         name = layer.name
         if former_owner is not None and id(layer) not in self._clones:
-            name = f"{former_owner.name}_{name}" if name in self._names else name
+            is_taken = name in self._names and not _inherits_name(layer, former_owner)
+            name = f"{former_owner.name}_{name}" if is_taken else name
             self._names.add(name)
         if private.graph_of(layer) is None or not self._is_touched(layer):
             return self._clone(layer, name)
@@ -216,6 +231,11 @@ class Retrace:
 def edge(call, tensor) -> tuple[int, int]:
     """A key for the place where a call takes a tensor of its graph."""
     return id(call.outputs[0]), id(tensor)
+
+
+def around(call) -> tuple[int]:
+    """A key for the place around the layer that is called."""
+    return (id(call.outputs[0]),)
 
 
 def _kept_outputs(functional, statuses, inputs):
@@ -248,12 +268,18 @@ def _position(tensor, call) -> int:
     return next(i for i, x in enumerate(call.inputs) if x is tensor)
 
 
-def _by_position(args, kwargs):
-    """Arguments of a gated layer, whose input may be given by name."""
+def _by_position(layer, args, kwargs):
+    """Arguments of a call, the first of which may have been given by name."""
     if args:
         return args, kwargs
-    rest = {name: value for name, value in kwargs.items() if name != "inputs"}
-    return (kwargs["inputs"],), rest
+    first = first_name(layer)
+    rest = {name: value for name, value in kwargs.items() if name != first}
+    return (kwargs[first],), rest
+
+
+def _inherits_name(layer, former_owner) -> bool:
+    """Whether the owner's name becomes free, and is the layer's too."""
+    return isinstance(former_owner, GatedLayer) and former_owner.name == layer.name
 
 
 def _cast(tensor, dtype):
