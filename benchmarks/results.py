@@ -32,6 +32,12 @@ def save(name, settings, rows):
     print(f"written to {path}")
 
 
+def rows_of(name):
+    """The rows that an earlier run has left; none if there was none."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
 def machine():
     return {
         "processor": platform.machine(),

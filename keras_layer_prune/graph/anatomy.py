@@ -73,7 +73,8 @@ def _uses_of_part(layer, call, closed) -> list[Use]:
         return layers_at_work(layer, closed)
     if not isinstance(layer, keras.layers.Layer):
         return []
-    return [Use(layer, call_macs(layer, call.inputs, call.outputs))]
+    arguments = (call.args, call.kwargs)
+    return [Use(layer, call_macs(layer, call.inputs, call.outputs, arguments))]
 
 
 def _parts_at_work(layer, closed) -> list:

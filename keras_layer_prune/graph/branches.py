@@ -1,7 +1,7 @@
 """The additions of a model: which operand is the shortcut, which are branches."""
 
 import collections
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -73,19 +73,46 @@ def find_additions(model, gates) -> list[Place]:
     Returns:
         List of `Place`, nested models before what follows them, each addition once.
     """
+    found = find_calls(model, _is_listed)
+    graphs = {id(one.graph): one.graph for one in found}
+    lineages = {key: Lineage(graph) for key, graph in graphs.items()}
+    statuses = {key: tensor_statuses(graph, gates) for key, graph in graphs.items()}
+    return [
+        Place(path, lineages[id(graph)], call, times, statuses[id(graph)])
+        for path, graph, call, times in found
+    ]
+
+
+class FoundCall(NamedTuple):
+    """A call, and where it stands: as in `Place`."""
+
+    path: str
+    graph: Any
+    call: private.Call
+    times: int
+
+
+def find_calls(model, is_wanted) -> list[FoundCall]:
+    """Calls of some kind in a model, inside nested models too.
+
+    Args:
+        model: Functional or built sequential model.
+        is_wanted: Function from a call to a bool.
+
+    Returns:
+        List of `FoundCall`, nested models before what follows them, each call once.
+    """
     graphs = _graphs(private.graph_of(model), "")
-    lineages = {id(graph): Lineage(graph) for _, graph in graphs}
-    statuses = {id(graph): tensor_statuses(graph, gates) for _, graph in graphs}
-    times = collections.Counter(
-        _key(call) for _, graph in graphs for call in lineages[id(graph)].calls
-    )
-    places: dict[int, Place] = {}
-    for path, graph in graphs:
-        lineage = lineages[id(graph)]
-        for call in filter(_is_listed, lineage.calls):
-            place = Place(path, lineage, call, times[_key(call)], statuses[id(graph)])
-            places.setdefault(_key(call), place)
-    return list(places.values())
+    calls = [
+        (path, graph, call) for path, graph in graphs for call in private.calls(graph)
+    ]
+    times = collections.Counter(_key(call) for _, _, call in calls)
+    found: dict[int, FoundCall] = {}
+    for path, graph, call in calls:
+        if is_wanted(call):
+            one = FoundCall(path, graph, call, times[_key(call)])
+            found.setdefault(_key(call), one)
+    return list(found.values())
 
 
 def find_shortcut(place) -> Shortcut | None:
@@ -128,6 +155,11 @@ def count_weights(calls) -> int:
 def is_linear_branch(calls) -> bool:
     """Whether no call of a branch is nonlinear."""
     return all(adds_no_nonlinearity(call) for call in calls)
+
+
+def has_additions(model) -> bool:
+    """Whether a functional or sequential model has additions, at any depth."""
+    return bool(find_calls(model, _is_listed))
 
 
 def _graphs(functional, path) -> list[tuple]:

@@ -37,7 +37,7 @@ def clone_operation(operation, name=None):
             f"`{operation.name}` of class {type(operation).__name__} cannot be made "
             "again from its config, which rebuilding a network needs: "
             f"{error} Give the class a `get_config()` that returns all arguments of "
-            "its constructor, as saving a model needs too."
+            "its constructor and nothing else, as loading a model needs too."
         ) from error
 
 

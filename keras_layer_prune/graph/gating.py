@@ -22,7 +22,9 @@ def gate_sections(
     """A model with a `BernoulliGate` at the end of every prunable residual branch.
 
     With `initial_probability=1.0` its outputs are those of `model`. The gates are
-    named after their sections, `"<section>_gate"`.
+    named after their sections, `"<section>_gate"`. Layers that hold their residual
+    connections inside, such as the transformer blocks of KerasHub, are put into a
+    `GatedLayer`.
 
     Args:
         model: Functional or built sequential model without gates.

@@ -111,7 +111,8 @@ class Lineage:
 
     def _is_only_use(self, tensor, user) -> bool:
         is_result = id(tensor) in self._results
-        return not is_result and all(x is user for x in self._users[id(tensor)])
+        users = {id(call.outputs[0]) for call in self._users[id(tensor)]}
+        return not is_result and users == {id(user.outputs[0])}
 
     def _is_unused(self, tensor, dropped, end) -> bool:
         if tensor is end:

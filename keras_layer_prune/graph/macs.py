@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from keras_layer_prune.graph.traced_macs import traced_macs
+
 _DENSE = (keras.layers.Dense,)
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -18,19 +20,33 @@ _TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+_RECURRENT_CELLS = (
+    keras.layers.SimpleRNNCell,
+    keras.layers.GRUCell,
+    keras.layers.LSTMCell,
+)
+# Keras's own layers whose call shows all its products in a trace.
+_TRACED = (
+    keras.layers.Attention,
+    keras.layers.GroupQueryAttention,
+    keras.layers.Wrapper,
+)
 
 
-def call_macs(layer, inputs, outputs) -> int:
-    """Multiply-accumulates of one call of a layer without layers inside.
+def call_macs(layer, inputs, outputs, arguments=None) -> int:
+    """Multiply-accumulates of one call of a layer.
 
     Counts matrix products and convolutions; additions, normalisations and
     activations are not multiply-accumulates of weights and are left out, as in the
-    papers that report such figures. Unknown sizes count as 1.
+    papers that report such figures. Unknown sizes count as 1. Keras's layers are
+    counted by formula, those of others in a trace of their call.
 
     Args:
         layer: Built Keras layer or raw operation.
         inputs: List of symbolic input tensors of the call.
         outputs: List of symbolic output tensors of the call.
+        arguments: Pair of the positional arguments of the call and a dictionary of
+            the others. None: `inputs`, one by one.
 
     Returns:
         Int, multiply-accumulates per example.
@@ -50,7 +66,23 @@ def call_macs(layer, inputs, outputs) -> int:
         return _einsum_macs(layer.equation, inputs[0].shape, layer.kernel.shape)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         return _attention_macs(layer, inputs)
+    if isinstance(layer, keras.layers.RNN):
+        return _recurrent_macs(layer, inputs[0])
+    if isinstance(layer, keras.layers.Bidirectional):
+        both = (layer.forward_layer, layer.backward_layer)
+        return sum(call_macs(one, inputs, outputs) for one in both)
+    if _is_to_be_traced(layer):
+        return traced_macs(layer, arguments or (tuple(inputs), {}))
     return 0
+
+
+def _is_to_be_traced(layer) -> bool:
+    """Whether a layer may multiply in ways that only its call knows."""
+    if isinstance(layer, _TRACED):
+        return True
+    package = type(layer).__module__.split(".")[0]
+    is_layer = isinstance(layer, keras.layers.Layer)
+    return is_layer and package not in ("keras", "keras_layer_prune")
 
 
 def _count(shape) -> int:
@@ -77,6 +109,14 @@ def _einsum_macs(equation, input_shape, kernel_shape) -> int:
     lengths.update(zip(right, kernel_shape, strict=True))
     batch = left[0]
     return _count(length for index, length in lengths.items() if index != batch)
+
+
+def _recurrent_macs(layer, sequence) -> int:
+    """At each step, what comes in and what came out before meet their kernels."""
+    cells = getattr(layer.cell, "cells", [layer.cell])
+    known = [cell for cell in cells if isinstance(cell, _RECURRENT_CELLS)]
+    kernels = [k for cell in known for k in (cell.kernel, cell.recurrent_kernel)]
+    return _count(sequence.shape[1:2]) * sum(_count(k.shape) for k in kernels)
 
 
 def _attention_macs(layer, inputs) -> int:

@@ -2,11 +2,14 @@
 
 import keras
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.blocks import first_argument, models_inside
 from keras_layer_prune.graph.branches import count_weights, is_linear_branch
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.linear import adds_no_nonlinearity
 
+_OWN_LAYERS = "Build it once for each call, so that each has its own layers."
 _POSITIONS = ("PositionEmbedding", "SinePositionEncoding", "AddPositionEmbs")
 
 
@@ -45,10 +48,7 @@ def why_not_prunable(place, shortcut, tensor) -> str:
     if sum(x is tensor for x in place.call.operands) > 1:
         return "adds a tensor to itself, so there is no branch"
     if place.times > 1:
-        return (
-            f"is inside a model that is called {place.times} times, and one gate can "
-            "decide over one section only"
-        )
+        return _called_often("is inside a model that", place.times)
     if not keras.backend.is_float_dtype(tensor.dtype):
         return f"adds {tensor.dtype} numbers, which no gate can weigh"
     if tuple(shortcut.operand.shape) != tuple(total.shape):
@@ -59,6 +59,44 @@ def why_not_prunable(place, shortcut, tensor) -> str:
     if _is_position(place.lineage.maker(tensor)):
         return "adds a position embedding, which depends on no values"
     return ""
+
+
+def why_no_gate_around(block) -> str:
+    """Why no gate can stand around a block; empty if one can."""
+    if block.times > 1:
+        return _called_often("it", block.times)
+    ends = (first_argument(block.call), block.call.outputs[0])
+    if len({private.mask_of(x) is None for x in ends}) > 1:
+        return "it changes which steps are masked, which the identity would not do"
+    return ""
+
+
+def _called_often(what, times) -> str:
+    return f"{what} is called {times} times, and one gate can decide over one section"
+
+
+def advice_on_block(block) -> str:
+    """What else there is to know of a block."""
+    if block.times > 1:
+        return _OWN_LAYERS
+    count = len(private.all_layers(block.call.operation)) - 1
+    return f"as a whole: the {count} layers inside cannot be told apart"
+
+
+def why_hidden(block) -> str:
+    """Why the additions of a model inside a layer cannot be reached."""
+    layer = block.call.operation
+    names = ", ".join(f"`{model.name}`" for model in models_inside(layer))
+    return (
+        f"holds {names} with additions, which the graph does not show: "
+        f"{type(layer).__name__} calls it in a way of its own"
+    )
+
+
+def advice_on_hidden(block) -> str:
+    """What to do about additions that cannot be reached."""
+    (model, *_) = models_inside(block.call.operation)
+    return f"Call `{model.name}` in the graph itself, or prune it by itself."
 
 
 def advice_on_branch(place, shortcut, tensor, leaving) -> str:
@@ -74,7 +112,7 @@ def advice_on_branch(place, shortcut, tensor, leaving) -> str:
         String, empty if there is nothing to say.
     """
     if place.times > 1:
-        return "Build the model once for each call, so that each has its own layers."
+        return _OWN_LAYERS
     between = place.lineage.calls_between(shortcut.source, tensor, shortcut.operand)
     gone = {id(call.outputs[0]) for call in leaving}
     stays = [call for call in between if id(call.outputs[0]) not in gone]

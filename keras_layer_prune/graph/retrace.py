@@ -14,6 +14,7 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.seams import Seams, inputs_of_others
 from keras_layer_prune.graph.status import (
@@ -37,7 +38,8 @@ class Retrace:
         closed: `BernoulliGate` layers that become zero.
         opened: `BernoulliGate` layers that become the identity.
         inserted: Dictionary from `edge(call, tensor)` to the layer to put between
-            the two.
+            the two, and from `around(call)` to the gate to put around the layer that
+            is called.
         instead: Dictionary from layer to the new layer to call in its place, or to
             None for layers that become the identity.
 
@@ -120,8 +122,13 @@ class Retrace:
         args, kwargs = self._arguments(call, values)
         if operation in self._instead:
             return [self._call_instead(operation, args, kwargs)]
+        if around(call) in self._inserted:
+            gate = self._inserted[around(call)]
+            arguments = _by_position(operation, args, kwargs)
+            return [self._call_with_gate(operation, gate, *arguments)]
         if isinstance(operation, GatedResidual | GatedLayer):
-            output = self._call_gated(operation, *_by_position(args, kwargs))
+            arguments = _by_position(operation, args, kwargs)
+            output = self._call_gated(operation, *arguments)
             return [_cast(output, call.outputs[0].dtype)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)
@@ -165,6 +172,13 @@ class Retrace:
             return args[0]
         with without_initial_values(new):
             return new(*args, **kwargs)
+
+    def _call_with_gate(self, layer, gate, args, kwargs):
+        """A call of a layer with a gate around it; the pair takes the layer's name."""
+        clone = self._clone(layer)
+        gated = GatedLayer(clone, gate, name=layer.name, dtype=layer.dtype_policy)
+        with without_initial_values(clone):
+            return gated(*args, **kwargs)
 
     def _call_addition(self, call, values):
         """An addition of what is left; exactly like the old one in shape and dtype."""
@@ -244,7 +258,8 @@ class Retrace:
         """
         name = layer.name
         if former_owner is not None and id(layer) not in self._clones:
-            name = f"{former_owner.name}_{name}" if name in self._names else name
+            is_taken = name in self._names and not _inherits_name(layer, former_owner)
+            name = f"{former_owner.name}_{name}" if is_taken else name
             self._names.add(name)
         if private.graph_of(layer) is None or not self._is_touched(layer):
             return self._clone(layer, name)
@@ -268,6 +283,11 @@ class Retrace:
 def edge(call, tensor) -> tuple[int, int]:
     """A key for the place where a call takes a tensor of its graph."""
     return id(call.outputs[0]), id(tensor)
+
+
+def around(call) -> tuple[int]:
+    """A key for the place around the layer that is called."""
+    return (id(call.outputs[0]),)
 
 
 def _kept_outputs(functional, statuses, inputs):
@@ -300,12 +320,18 @@ def _position(tensor, call) -> int:
     return next(i for i, x in enumerate(call.inputs) if x is tensor)
 
 
-def _by_position(args, kwargs):
-    """Arguments of a gated layer, whose input may be given by name."""
+def _by_position(layer, args, kwargs):
+    """Arguments of a call, the first of which may have been given by name."""
     if args:
         return args, kwargs
-    rest = {name: value for name, value in kwargs.items() if name != "inputs"}
-    return (kwargs["inputs"],), rest
+    first = first_name(layer)
+    rest = {name: value for name, value in kwargs.items() if name != first}
+    return (kwargs[first],), rest
+
+
+def _inherits_name(layer, former_owner) -> bool:
+    """Whether the owner's name becomes free, and is the layer's too."""
+    return isinstance(former_owner, GatedLayer) and former_owner.name == layer.name
 
 
 def _cast(tensor, dtype):

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 
 class Section(NamedTuple):
-    """An addition's branch, as `find_sections` found it.
+    """An addition's branch or a block, as `find_sections` found it.
 
     Attributes:
         name: String, by which `gate_sections` knows it: that of the addition, or of
-            the branch's last layer if the addition is a raw operation. Names of nested
-            models come first, each with a dot.
-        kind: `"identity"` or `"projection"`, what the shortcut does; empty if no
-            operand is a shortcut.
+            the branch's last layer if the addition is a raw operation; that of the
+            block. Names of nested models come first, each with a dot.
+        kind: `"identity"` or `"projection"`, what the shortcut does; `"block"` for a
+            layer that can be left out as a whole; empty if no operand is a shortcut.
         layers: List of names of the layers that would leave.
         parameters: Int, weights in these layers.
         macs: Int, multiply-accumulates per example of these layers.

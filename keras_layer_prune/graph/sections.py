@@ -11,16 +11,21 @@ from keras_layer_prune.graph.anatomy import (
     layers_at_work,
     uses_of_call,
 )
+from keras_layer_prune.graph.blocks import find_blocks, find_hidden_additions
 from keras_layer_prune.graph.branches import find_additions, find_shortcut
 from keras_layer_prune.graph.gates import check_graph, find_gates
 from keras_layer_prune.graph.reasons import (
     advice_on_addition,
+    advice_on_block,
     advice_on_branch,
+    advice_on_hidden,
     no_sections,
+    why_hidden,
     why_no_branch,
+    why_no_gate_around,
     why_not_prunable,
 )
-from keras_layer_prune.graph.retrace import edge
+from keras_layer_prune.graph.retrace import around, edge
 from keras_layer_prune.graph.section_list import Section, Sections
 
 
@@ -31,7 +36,8 @@ def find_sections(model) -> Sections:
     nested models too. Its shortcut is the operand that comes from the section's input
     by linear operations only, in whatever order they are added; each other operand is
     a branch. If several operands are linear, the one that does least is the shortcut.
-    Nothing is changed.
+    A layer that holds others where no graph shows them, and returns what has the shape
+    of its input, is a block: it can be left out as a whole. Nothing is changed.
 
     Args:
         model: Functional or built sequential model.
@@ -57,7 +63,8 @@ class FoundSection(NamedTuple):
 
     Attributes:
         section: `Section`.
-        edge: Key of the place between branch and addition, see `edge`.
+        edge: Key of the place between branch and addition, see `edge`; for a block,
+            of the place around it, see `around`.
         layers: Set of the layers that would leave.
     """
 
@@ -87,7 +94,10 @@ def read_sections(model) -> list[FoundSection]:
     found = []
     for place in find_additions(model, set(find_gates(model))):
         found += _sections_at(place, whole, names)
-    return found
+    inside = set().union(*(one.layers for one in found if one.section.prunable))
+    blocks = [x for x in find_blocks(model) if x.call.operation not in inside]
+    found += [_block(block, names) for block in blocks]
+    return found + [_hidden(block, names) for block in find_hidden_additions(model)]
 
 
 def _sections_at(place, whole, names) -> list[FoundSection]:
@@ -128,6 +138,31 @@ def _section(place, shortcut, tensor, whole, names) -> FoundSection:
     return FoundSection(section, edge(place.call, tensor), {use.layer for use in gone})
 
 
+def _block(block, names) -> FoundSection:
+    """A layer that stays or leaves as a whole."""
+    layer = block.call.operation
+    uses = uses_of_call(block.call)
+    reason = why_no_gate_around(block)
+    section = Section(
+        name=names.unique(block.path + layer.name),
+        kind="block",
+        layers=[layer.name],
+        parameters=count_parameters(uses),
+        macs=count_macs(uses),
+        prunable=not reason,
+        reason=reason,
+        advice=advice_on_block(block),
+    )
+    return FoundSection(section, around(block.call), {layer})
+
+
+def _hidden(block, names) -> FoundSection:
+    """Additions that are there and cannot be reached."""
+    name = names.unique(block.path + block.call.operation.name)
+    reason, advice = why_hidden(block), advice_on_hidden(block)
+    return FoundSection(Section(name, "", [], 0, 0, False, reason, advice), (), set())
+
+
 class _Names:
     """Names of sections, each given once."""
 
@@ -136,7 +171,7 @@ class _Names:
 
     def of_addition(self, place) -> str:
         """A name for an addition without a shortcut."""
-        return self._unique(place.path + place.call.operation.name)
+        return self.unique(place.path + place.call.operation.name)
 
     def of_branch(self, place, tensor) -> str:
         """A name for one branch of an addition."""
@@ -144,12 +179,13 @@ class _Names:
         if not isinstance(operation, keras.layers.Layer):
             # The name of a raw operation counts those that were made before it.
             operation = _last_layer(place.lineage, tensor) or operation
-        return self._unique(place.path + operation.name)
+        return self.unique(place.path + operation.name)
 
-    def _unique(self, name) -> str:
+    def unique(self, name) -> str:
+        """The name, with a number if it is taken."""
         self._given[name] += 1
         times = self._given[name]
-        return name if times == 1 else self._unique(f"{name}_{times}")
+        return name if times == 1 else self.unique(f"{name}_{times}")
 
 
 def _last_layer(lineage, tensor):
@@ -161,13 +197,27 @@ def _last_layer(lineage, tensor):
     return None if is_input else call.operation
 
 
+def uses_of_prunable(model, found) -> list:
+    """Layers at work that prunable sections hold; they can hold others, and count once.
+
+    Args:
+        model: Functional or built sequential model.
+        found: List of `FoundSection` of the model.
+
+    Returns:
+        List of `Use`.
+    """
+    layers = set().union(*(one.layers for one in found if one.section.prunable))
+    return [use for use in layers_at_work(model) if use.layer in layers]
+
+
 def _totals(model, found) -> str:
     prunable = [one for one in found if one.section.prunable]
-    # Sections can hold others: each layer counts once.
-    layers = set().union(*(one.layers for one in prunable))
-    uses = [use for use in layers_at_work(model) if use.layer in layers]
+    uses = uses_of_prunable(model, found)
+    has_blocks = any(one.section.kind == "block" for one in found)
+    what = "additions and blocks" if has_blocks else "additions"
     return (
-        f"{len(prunable)} of {len(found)} additions in `{model.name}` are prunable and "
+        f"{len(prunable)} of {len(found)} {what} in `{model.name}` are prunable and "
         f"hold {count_parameters(uses):,} parameters and {count_macs(uses):,} MACs per "
         "example."
     )

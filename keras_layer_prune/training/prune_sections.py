@@ -27,6 +27,7 @@ _STATE = (
     "_skipped",
     "_steps_per_epoch",
     "_last_step",
+    "_middle",
 )
 
 
@@ -108,7 +109,7 @@ class PruneSections(keras.callbacks.Callback):
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")
         self._last_step = None
-        self._step = self._batches = self._removed = 0
+        self._step = self._batches = self._removed = self._middle = 0
         self._skipped = 0
         # None has begun yet, and none may.
         self._epoch = -1

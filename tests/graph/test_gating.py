@@ -376,7 +376,8 @@ def test_a_nested_model_with_a_call_of_its_own_is_not_read():
     doubling = Doubling(inputs, dense_section(x, name="inside"))
     x = inputs = keras.Input((8,))
     model = randomised(keras.Model(inputs, dense_section(doubling(x), name="out")))
-    assert [section.name for section in klp.find_sections(model)] == ["out"]
+    kinds = {section.name: section.kind for section in klp.find_sections(model)}
+    assert kinds == {"out": "identity", "doubling": "block"}
     assert_equal_outputs(model, klp.gate_sections(model, initial_probability=1.0))
 
 

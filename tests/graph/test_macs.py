@@ -11,6 +11,7 @@ import tensorflow as tf
 from gated_networks import randomized
 
 from keras_layer_prune.graph.macs import call_macs
+from keras_layer_prune.graph.traced_macs import traced_macs
 
 layers = keras.layers
 
@@ -143,6 +144,127 @@ def test_attention_to_another_sequence_has_those_of_both_lengths():
     )
     expected = attention(5, 6, 4, 9, 2, 3, 7, 11)
     assert macs_of(layer, (5, 4), (6, 9)) == expected
+
+
+def grouped_attention(queries, values, width, heads, value_heads, head_dim):
+    """The same, with fewer heads of keys and values than of queries."""
+    count = 0
+    for _ in range(heads):
+        count += queries * width * head_dim  # queries
+        count += 2 * queries * values * head_dim  # scores and sums
+        count += queries * head_dim * width  # this head's part of the output
+    for _ in range(value_heads):
+        count += 2 * values * width * head_dim  # keys and values
+    return count
+
+
+def test_heads_that_share_keys_and_values_compute_them_once():
+    layer = layers.GroupQueryAttention(3, num_query_heads=4, num_key_value_heads=2)
+    assert macs_of(layer, (5, 4), (6, 4)) == grouped_attention(5, 6, 4, 4, 2, 3)
+
+
+def recurrent(steps, width, units, gates):
+    """A recurrent layer as loops: each unit of each gate reads input and state."""
+    count = 0
+    for _ in range(steps):
+        for _ in range(gates * units):
+            count += width + units
+    return count
+
+
+RECURRENT = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_layers_have_those_of_every_step(name):
+    layer = getattr(layers, name)(3)
+    assert macs_of(layer, (5, 7)) == recurrent(5, 7, 3, RECURRENT[name])
+
+
+def test_recurrent_layers_in_both_directions_have_those_of_both():
+    layer = layers.Bidirectional(layers.GRU(3, return_sequences=True))
+    assert macs_of(layer, (5, 7)) == 2 * recurrent(5, 7, 3, RECURRENT["GRU"])
+
+
+def test_stacked_cells_have_those_of_each():
+    layer = layers.RNN([layers.LSTMCell(3), layers.LSTMCell(2)])
+    assert macs_of(layer, (5, 7)) == recurrent(5, 7, 3, 4) + recurrent(5, 3, 2, 4)
+
+
+def test_a_layer_for_each_step_has_those_of_every_step():
+    convolution = layers.Conv2D(4, 3)
+    expected = 5 * connections(convolution, (6, 6, 2))
+    assert macs_of(layers.TimeDistributed(convolution), (5, 6, 6, 2)) == expected
+
+
+class Block(layers.Layer):
+    """Holds layers, and a product of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(num_heads=2, key_dim=3)
+        self.dense = layers.Dense(4)
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(4, 9))
+        self.attention.build(shape, shape)
+        self.dense.build((None, None, 9))
+
+    def call(self, inputs):
+        x = inputs + self.attention(inputs, inputs)
+        return x + self.dense(keras.ops.matmul(x, self.kernel))
+
+
+def test_a_layer_of_users_has_those_of_its_layers_and_its_own():
+    expected = attention(5, 5, 4, 4, 2, 3, 3, 4) + 2 * 5 * 4 * 9
+    assert macs_of(Block(), (5, 4)) == expected
+
+
+def test_a_layer_of_users_with_unknown_sizes_counts_them_as_one():
+    expected = attention(1, 1, 4, 4, 2, 3, 3, 4) + 2 * 4 * 9
+    assert macs_of(Block(), (None, 4)) == expected
+
+
+class Untraceable(layers.Layer):
+    def call(self, inputs):
+        if isinstance(inputs, keras.KerasTensor):
+            return inputs
+        raise TypeError("symbols only")
+
+    def compute_output_spec(self, inputs):
+        return inputs
+
+
+def test_a_call_that_cannot_be_traced_counts_as_nothing():
+    assert macs_of(Untraceable(), (4,)) == 0
+
+
+# TensorFlow pads the one, and computes the other in a function of its own.
+NOT_AS_THEY_ARE = {"dilated convolution", "grouped convolution"}
+
+
+@pytest.mark.parametrize("name", sorted(set(LINEAR) - NOT_AS_THEY_ARE))
+def test_what_is_counted_in_a_trace_is_what_the_formulas_say(name):
+    make, shape = LINEAR[name]
+    layer, inputs = make(), keras.Input(shape)
+    layer(inputs)
+    assert traced_macs(layer, ((inputs,), {})) == macs_of(layer, shape)
+
+
+def test_attention_in_a_trace_has_what_the_formula_says():
+    layer = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=7)
+    inputs = [keras.Input((5, 4)), keras.Input((6, 9))]
+    layer(*inputs)
+    counted = traced_macs(layer, (tuple(inputs), {}))
+    assert counted == macs_of(layer, (5, 4), (6, 9))
+
+
+def test_a_trace_leaves_no_losses_behind():
+    layer = layers.Dense(5, activity_regularizer="l2")
+    inputs = keras.Input((4,))
+    layer(inputs)
+    traced_macs(layer, ((inputs,), {}))
+    assert layer.losses == []
 
 
 def test_unknown_sizes_count_as_one():

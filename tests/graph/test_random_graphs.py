@@ -1,6 +1,6 @@
 """Rebuilding is exact and leaves nothing useless, whatever the network.
 
-`KLP_EXAMPLES` sets the number of random networks.
+`KLP_EXAMPLES` sets the number of random networks for each property, `KLP_SEED` which.
 """
 
 import os
@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 from gated_networks import layers_in
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from random_networks import network_of, sections
 
 from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
 from keras_layer_prune.graph.anatomy import layers_at_work
 from keras_layer_prune.graph.gates import find_gates
 
-over_random_networks = settings(
+as_told = settings(
     max_examples=int(os.environ.get("KLP_EXAMPLES", "25")),
     deadline=None,
     derandomize=True,
@@ -25,6 +25,11 @@ over_random_networks = settings(
     phases=set(Phase) - {Phase.explain},
 )
 plans = sections(depth=2, most=4)
+
+
+def over_random_networks(test):
+    """The same networks in every run, unless told otherwise."""
+    return seed(int(os.environ.get("KLP_SEED", "0")))(as_told(test))
 
 
 def names_of_dense(layers):
