@@ -49,6 +49,7 @@ def parse_arguments():
     parser.add_argument("--policy", default="float32", help="or mixed_bfloat16")
     parser.add_argument("--steps-per-execution", type=int, default=1)
     parser.add_argument("--no-jit", action="store_true", help="without XLA")
+    parser.add_argument("--backup", help="a folder; the same command goes on there")
     parser.add_argument("--fraction", type=float, default=1.0)
     return parser.parse_args()
 
@@ -72,7 +73,7 @@ def run(data, arguments):
     compile_model(model, len(batches) * epochs, arguments)
     costs_before = costs(network_of(model))
     watch = Watch()
-    callbacks = [watch] if arguments.dense else [watch, klp.PruneSections()]
+    callbacks = [watch, *other_callbacks(arguments)]
     start = time.perf_counter()
     history = model.fit(
         batches,
@@ -97,6 +98,14 @@ def run(data, arguments):
         "sections by epoch": history.get("sections"),
         "log": [dict(entry) for entry in getattr(model, "pruning_log", [])],
     }
+
+
+def other_callbacks(arguments):
+    callbacks = [] if arguments.dense else [klp.PruneSections()]
+    if arguments.backup:
+        kind = keras.callbacks if arguments.dense else klp
+        callbacks.append(kind.BackupAndRestore(arguments.backup))
+    return callbacks
 
 
 def make_model(data, arguments):
