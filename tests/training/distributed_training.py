@@ -44,12 +44,12 @@ def main(kind, folder, draws="row"):
             keras.optimizers.Adam(0.01), "mse", metrics=["mae"], jit_compile=False
         )
     x, y = data(48)
-    prune = klp.PruneSections(verbose=1, min_saving=0.0)
+    prune = klp.PruneSections(settle_by=0.75, verbose=1, min_saving=0.0)
     history = model.fit(
         x,
         y,
         batch_size=16,
-        epochs=8,
+        epochs=12,
         shuffle=False,
         verbose=0,
         validation_data=(x, y),
