@@ -8,6 +8,7 @@ import itertools
 from typing import Any, NamedTuple
 
 import keras
+import tensorflow as tf
 from keras import tree
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
@@ -218,6 +219,15 @@ def place_of(optimizer, variable) -> int:
     return optimizer._var_to_optimizer_idx[optimizer._var_key(variable)]
 
 
+def has_workers(strategy) -> bool:
+    """Whether several processes train together, which Keras treats by itself.
+
+    Without `TF_CONFIG`, `MultiWorkerMirroredStrategy` is a strategy of one process.
+    """
+    kind = tf.distribute.MultiWorkerMirroredStrategy
+    return isinstance(strategy, kind) and bool(strategy.cluster_resolver.cluster_spec())
+
+
 class TrainsOnWorkers(keras.Model):
     """A model whose `fit` works on several workers too.
 
@@ -228,20 +238,16 @@ class TrainsOnWorkers(keras.Model):
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        if iterator is None or not self._has_workers():
+        strategy = self.distribute_strategy
+        if iterator is None or not has_workers(strategy):
             super()._maybe_symbolic_build(iterator, data_batch)
             return
-        strategy = self.distribute_strategy
         _, _, batches = next(iter(iterator))
         data_batch = tree.map_structure(
             lambda values: strategy.experimental_local_results(values)[0], next(batches)
         )
         with strategy.scope():
             self._symbolic_build(data_batch=data_batch)
-
-    def _has_workers(self):
-        resolver = getattr(self.distribute_strategy, "cluster_resolver", None)
-        return resolver is not None and bool(resolver.cluster_spec())
 
 
 # Public attributes of Keras's callbacks hold what they have seen so far, but for the

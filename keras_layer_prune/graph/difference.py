@@ -22,18 +22,24 @@ def max_difference(model_a, model_b, inputs=None) -> float:
         only.
 
     Raises:
-        ValueError: If the outputs differ in number or shape.
+        TypeError: If a model is no Keras model.
+        ValueError: If the outputs differ in number or shape, or a model cannot be
+            called on the inputs.
 
     Example:
 
     >>> keras_layer_prune.max_difference(model.network, slim) < 1e-5
     True
     """
+    for name, model in (("model_a", model_a), ("model_b", model_b)):
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"`{name}` must be a Keras model. Received: {name}={model!r}"
+            )
     if inputs is None:
         generator = np.random.default_rng(0)
         inputs = tree.map_structure(_random_input(generator), _input_structure(model_a))
-    outputs_a = tree.flatten(model_a(inputs, training=False))
-    outputs_b = tree.flatten(model_b(inputs, training=False))
+    outputs_a, outputs_b = (_outputs(model, inputs) for model in (model_a, model_b))
     shapes_a = [tuple(x.shape) for x in outputs_a]
     shapes_b = [tuple(x.shape) for x in outputs_b]
     if shapes_a != shapes_b:
@@ -42,6 +48,16 @@ def max_difference(model_a, model_b, inputs=None) -> float:
             f"`{model_a.name}` returns {shapes_a}, `{model_b.name}` returns {shapes_b}."
         )
     return max(map(_largest_difference, outputs_a, outputs_b))
+
+
+def _outputs(model, inputs) -> list:
+    try:
+        return tree.flatten(model(inputs, training=False))
+    except Exception as error:
+        raise ValueError(
+            f"`{model.name}` cannot be called on `inputs`: {error} Give both models "
+            "the same inputs, structured as `model.input` is."
+        ) from error
 
 
 def _input_structure(model):

@@ -92,11 +92,6 @@ def check_gated_network(network):
             gates, calls a gate more or less than once, or would have an output cut
             off from its inputs.
     """
-    if not isinstance(network, keras.Model):
-        raise TypeError(
-            "Expected a Keras model made with `keras.Model(inputs, outputs)`. "
-            f"Received: {network!r}"
-        )
     check_graph(network)
     gates = find_gates(network)
     if not gates:
@@ -109,8 +104,22 @@ def check_gated_network(network):
     _check_connection(network, gates)
 
 
-def check_graph(network):
-    """Raise unless the calls of a network can be read."""
+def check_graph(network, name="network"):
+    """Raise unless the calls of a network can be read.
+
+    Args:
+        network: What should be a functional or built sequential model.
+        name: String, the argument that it is.
+
+    Raises:
+        TypeError: If it is not a Keras model.
+        ValueError: If its calls cannot be read.
+    """
+    if not isinstance(network, keras.Model):
+        raise TypeError(
+            f"`{name}`: Expected a Keras model made with `keras.Model(inputs, outputs)`"
+            f". Received: {name}={network!r}"
+        )
     if private.graph_of(network) is not None:
         return
     if isinstance(network, keras.Sequential):

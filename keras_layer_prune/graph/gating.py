@@ -9,6 +9,7 @@ from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.graph.sections import read_sections
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
+from keras_layer_prune.variational._checks import optional_seed
 
 
 def gate_sections(
@@ -40,7 +41,7 @@ def gate_sections(
         A functional model with copies of the weights; `model` is left as it is.
 
     Raises:
-        TypeError: If `model` is not a Keras model.
+        TypeError: If `model` is not a Keras model, or an argument not of its type.
         ValueError: If its calls cannot be read, it has gates already or no residual
             connection, or `filters` names what is not there or matches nothing.
 
@@ -51,6 +52,8 @@ def gate_sections(
     >>> model = keras_layer_prune.GatedModel(network)
     """
     found = read_sections(model)
+    seed = optional_seed(seed)
+    _check_filters(filters)
     sections = [one.section for one in found]
     _check_ungated(model)
     _check_prunable(model, sections)
@@ -67,6 +70,27 @@ def gate_sections(
         for i, place in enumerate(places)
     }
     return Retrace(inserted=inserted).rebuild(model)
+
+
+def _check_filters(filters):
+    if filters is None or callable(filters):
+        return
+    if isinstance(filters, str):
+        try:
+            re.compile(filters)
+        except re.error as error:
+            raise ValueError(
+                f"`filters` is no regular expression: {error}. Received: "
+                f"filters={filters!r}. To give a name as it is, write a list: "
+                f"filters=[{filters!r}]"
+            ) from error
+        return
+    is_list = isinstance(filters, list | tuple | set | frozenset)
+    if not is_list or not all(isinstance(name, str) for name in filters):
+        raise TypeError(
+            "`filters` must be a regular expression, a list of names, or a function "
+            f"from a `Section` to a bool. Received: filters={filters!r}"
+        )
 
 
 def _check_ungated(model):

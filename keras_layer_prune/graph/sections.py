@@ -86,9 +86,7 @@ def read_sections(model) -> list[FoundSection]:
         TypeError: If `model` is not a Keras model.
         ValueError: If its calls cannot be read.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"Expected a Keras model. Received: {model!r}")
-    check_graph(model)
+    check_graph(model, "model")
     whole = collections.Counter(use.layer for use in layers_at_work(model))
     names = _Names()
     found = []

@@ -3,8 +3,14 @@
 import keras
 import tensorflow as tf
 
+from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._draws import Draws, active_draws
-from keras_layer_prune.variational._checks import fraction, one_of
+from keras_layer_prune.variational._checks import (
+    checked_config,
+    fraction,
+    one_of,
+    optional_seed,
+)
 from keras_layer_prune.variational.estimators import balancing_weight, straight_through
 from keras_layer_prune.variational.flattening_prior import FlatteningPrior
 
@@ -74,8 +80,8 @@ class BernoulliGate(keras.layers.Layer):
         self.prior = prior
         self.initial_probability = fraction("initial_probability", initial_probability)
         self.draws = one_of("draws", draws, DRAWS)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = optional_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         self.probability = self._float32_scalar("probability", initial_probability)
         self.benefit = self._float32_scalar("benefit", 0.0)
@@ -143,6 +149,5 @@ class BernoulliGate(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """An object from the config of another one."""
-        config = dict(config)
-        prior = keras.saving.deserialize_keras_object(config.pop("prior", None))
-        return cls(prior=prior, **config)
+        config = checked_config(config)
+        return cls(prior=take_part(config, "prior"), **config)

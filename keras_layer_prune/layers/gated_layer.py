@@ -2,12 +2,14 @@
 
 import keras
 
+from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers.gated_residual import (
     build_part,
     checked_gate,
     checked_layer,
     may_be_equal,
 )
+from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -82,7 +84,6 @@ class GatedLayer(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """An object from the config of another one."""
-        config = dict(config)
-        layer = keras.saving.deserialize_keras_object(config.pop("layer"))
-        gate = keras.saving.deserialize_keras_object(config.pop("gate"))
+        config = checked_config(config)
+        layer, gate = (take_part(config, part) for part in ("layer", "gate"))
         return cls(layer, gate, **config)

@@ -5,8 +5,10 @@ import inspect
 import keras
 import tensorflow as tf
 
+from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
+from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -128,10 +130,9 @@ class GatedResidual(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """An object from the config of another one."""
-        config = dict(config)
+        config = checked_config(config)
         section, shortcut, gate = (
-            keras.saving.deserialize_keras_object(config.pop(part))
-            for part in ("section", "shortcut", "gate")
+            take_part(config, part) for part in ("section", "shortcut", "gate")
         )
         return cls(section, shortcut, gate, **config)
 

@@ -10,6 +10,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import check_graph
+from keras_layer_prune.variational._checks import whole_number
 
 _WARM_UP_CALLS = 10
 
@@ -43,8 +44,16 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
         List of floats, seconds per call.
 
     Raises:
-        ValueError: If the calls of a model cannot be read.
+        TypeError: If an argument is not of its type.
+        ValueError: If the calls of a model cannot be read, or a number is below 1.
     """
+    whole_number("batch_size", batch_size, 1)
+    whole_number("calls", calls, 1)
+    if not isinstance(models, list | tuple) or not models:
+        raise TypeError(
+            "`models` must be a list of Keras models, with one at least. Received: "
+            f"models={models!r}"
+        )
     runs = [_inference_call(model, batch_size) for model in models]
     for run in runs * _WARM_UP_CALLS:
         run()
@@ -53,7 +62,7 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
 
 
 def _inference_call(model, batch_size):
-    check_graph(model)
+    check_graph(model, "models")
     # A sequential model has no `input` before it is called.
     structure = private.input_structure(private.graph_of(model))
     inputs = tree.map_structure(_example(batch_size), structure)

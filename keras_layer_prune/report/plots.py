@@ -1,5 +1,9 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
+import os
+
+from keras_layer_prune.variational._checks import finite_number
+
 MATPLOTLIB_ADVICE = "Plots need matplotlib: `pip install keras_layer_prune[examples]`."
 
 
@@ -14,6 +18,8 @@ def plot_gates(trajectories, path, settled_at=None):
 
     Raises:
         ImportError: If matplotlib is not installed.
+        TypeError: If an argument is not of its type.
+        ValueError: If a gate has no points, or a number is not finite.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,6 +27,7 @@ def plot_gates(trajectories, path, settled_at=None):
     except ImportError as error:
         raise ImportError(MATPLOTLIB_ADVICE) from error
 
+    path = _checked(trajectories, path, settled_at)
     # A figure of its own, so that the user's pyplot state is left alone.
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -46,3 +53,32 @@ def plot_gates(trajectories, path, settled_at=None):
         loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False
     )
     figure.savefig(path, dpi=150)
+
+
+def _checked(trajectories, path, settled_at) -> str:
+    """Raise unless a plot can be drawn; return the path as a string."""
+    if settled_at is not None:
+        finite_number("settled_at", settled_at)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`path` must be a path. Received: path={path!r}")
+    if not isinstance(trajectories, dict):
+        raise TypeError(
+            "`trajectories` must be a dictionary, as `PruneSections.trajectories` is. "
+            f"Received: trajectories={trajectories!r}"
+        )
+    for name, points in trajectories.items():
+        _check_points(name, points)
+    return os.fspath(path)
+
+
+def _check_points(name, points):
+    is_list = isinstance(points, list | tuple) and len(points) > 0
+    if not is_list or not all(
+        isinstance(point, list | tuple) and len(point) == 2 for point in points
+    ):
+        raise ValueError(
+            f"`trajectories` must hold a list of pairs (epoch, theta) for each gate, "
+            f"with one at least. Received: trajectories[{name!r}]={points!r}"
+        )
+    for number in (number for point in points for number in point):
+        finite_number(f"trajectories[{name!r}]", number)

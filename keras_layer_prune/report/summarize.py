@@ -10,6 +10,7 @@ from keras_layer_prune.graph.anatomy import (
 from keras_layer_prune.graph.gates import check_graph, gated_sections
 from keras_layer_prune.graph.rebuild import theta_of
 from keras_layer_prune.report.latency import measure_latency
+from keras_layer_prune.variational._checks import flag
 
 
 class Summary(NamedTuple):
@@ -68,6 +69,7 @@ def summarize(network, latency: bool = True) -> Summary:
         `Summary`; print it, or take `to_dict()` or `to_markdown()`.
 
     Raises:
+        TypeError: If `network` is no Keras model, or `latency` no bool.
         ValueError: If the calls of `network` cannot be read.
 
     Example:
@@ -75,6 +77,7 @@ def summarize(network, latency: bool = True) -> Summary:
     >>> print(keras_layer_prune.summarize(network).to_markdown())
     """
     check_graph(network)
+    flag("latency", latency)
     uses = layers_at_work(network)
     return Summary(
         network.name,

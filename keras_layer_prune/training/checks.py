@@ -1,5 +1,6 @@
 """Checks of what users hand to the training, made before any work."""
 
+import collections
 import os
 
 import keras
@@ -48,3 +49,49 @@ def checked_new_path(path) -> str:
             "remove what is there."
         )
     return path
+
+
+def checked_pruning_log(log) -> list[dict]:
+    """Return a copy of a pruning log, or raise if it is none."""
+    is_list = isinstance(log, list | tuple | collections.UserList)
+    if not is_list or not all(
+        isinstance(entry, dict) and {"section", "action"} <= entry.keys()
+        for entry in log
+    ):
+        raise TypeError(
+            "`pruning_log` must be a list of dictionaries, each with a `section` and "
+            "an `action`, as `GatedModel.pruning_log` is. Received: "
+            f"pruning_log={log!r}"
+        )
+    return [dict(entry) for entry in log]
+
+
+def checked_decision(gates, closed, opened) -> tuple[list, list]:
+    """Return gates to be closed and opened as lists, or raise if they cannot be.
+
+    Args:
+        gates: List of the gates that there are.
+        closed: What the user wants closed.
+        opened: What the user wants opened.
+    """
+    closed = _checked_gates("closed", closed, gates)
+    opened = _checked_gates("opened", opened, gates)
+    both = [gate.name for gate in closed if any(gate is other for other in opened)]
+    if both:
+        raise ValueError(f"`closed` and `opened` both name the gates {both}.")
+    return closed, opened
+
+
+def _checked_gates(name, value, gates) -> list:
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise TypeError(
+            f"`{name}` must be a list of gates. Received: {name}={value!r}. Choose "
+            "from `model.gates`."
+        )
+    strangers = [x for x in value if not any(x is gate for gate in gates)]
+    if strangers:
+        raise ValueError(
+            f"`{name}` holds what is no gate of the current network: {strangers}. Its "
+            f"gates are {[gate.name for gate in gates]}; choose from `model.gates`."
+        )
+    return list(value)

@@ -11,13 +11,17 @@ import tensorflow as tf
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import (
     check_gated_network,
+    check_graph,
     find_gates,
     section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
+from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.checks import (
+    checked_decision,
     checked_new_path,
+    checked_pruning_log,
     checked_step_size,
     checked_weight_prior,
     listed,
@@ -39,7 +43,11 @@ from keras_layer_prune.training.training_step import (
     number_of_examples,
     training_step,
 )
-from keras_layer_prune.variational._checks import one_of
+from keras_layer_prune.variational._checks import (
+    checked_config,
+    one_of,
+    whole_number,
+)
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
 )
@@ -80,7 +88,10 @@ class GatedModel(private.TrainsOnWorkers):
 
     def __init__(self, network, pruning_log=(), **kwargs):
         # A network whose gates are all decided has none left, and can still train.
-        if not pruning_log:
+        pruning_log = checked_pruning_log(pruning_log)
+        if pruning_log:
+            check_graph(network)
+        else:
             check_gated_network(network)
         super().__init__(**kwargs)
         self.network = network
@@ -280,10 +291,13 @@ class GatedModel(private.TrainsOnWorkers):
             List of the new entries of `pruning_log`.
 
         Raises:
-            ValueError: If the network or the optimizer cannot be carried over; then
-                nothing has changed.
+            TypeError: If `closed` or `opened` is no list, or `epoch` no int.
+            ValueError: If `closed` or `opened` holds what is no gate of the network,
+                or the network or the optimizer cannot be carried over; then nothing
+                has changed.
         """
-        closed, opened = list(closed), list(opened)
+        closed, opened = checked_decision(self.gates, closed, opened)
+        epoch = None if epoch is None else whole_number("epoch", epoch, 0)
         entries = decision_entries(self, closed, opened, epoch)
         shrink(self, closed, opened)
         self.pruning_log.extend(entries)
@@ -314,8 +328,5 @@ class GatedModel(private.TrainsOnWorkers):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """A model from its config."""
-        config = dict(config)
-        network = keras.saving.deserialize_keras_object(
-            config.pop("network"), custom_objects=custom_objects
-        )
-        return cls(network, **config)
+        config = checked_config(config)
+        return cls(take_part(config, "network", custom_objects), **config)

@@ -12,7 +12,7 @@ from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
-from keras_layer_prune.variational._checks import fraction
+from keras_layer_prune.variational._checks import checked_config, fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
 # How often in an epoch the gates' probabilities are noted for plots.
@@ -83,14 +83,15 @@ class PruneSections(keras.callbacks.Callback):
         self.hold = fraction("hold", hold)
         self.every = every
         self.min_saving = fraction("min_saving", min_saving)
-        self.verbose = verbose
+        self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
         if not self.hold < self.settle_by:
             raise ValueError(
                 "`hold` must be smaller than `settle_by`: gates have to move between "
                 f"the two. Received: hold={hold}, settle_by={settle_by}"
             )
-        if every is not None and (not isinstance(every, int) or every < 1):
+        is_number = isinstance(every, int) and not isinstance(every, bool)
+        if every is not None and (not is_number or every < 1):
             raise ValueError(
                 "`every` must be a number of steps of at least 1, or None for the ends "
                 f"of epochs. Received: every={every!r}"
@@ -278,3 +279,17 @@ class PruneSections(keras.callbacks.Callback):
             "min_saving": self.min_saving,
             "verbose": self.verbose,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        """An object from the config of another one."""
+        return cls(**checked_config(config))
+
+
+def _checked_verbose(verbose) -> int:
+    if not isinstance(verbose, int) or verbose not in (0, 1):
+        raise ValueError(
+            "`verbose` must be 0 for silence, or 1 for one line per section. Received: "
+            f"verbose={verbose!r}"
+        )
+    return verbose

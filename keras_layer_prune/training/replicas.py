@@ -3,6 +3,7 @@
 import tensorflow as tf
 from keras import tree
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers._draws import RowsOfReplica
 
 
@@ -41,12 +42,7 @@ def is_chief(strategy) -> bool:
     Args:
         strategy: `tf.distribute.Strategy` of a model.
     """
-    cluster = _cluster(strategy)
-    if not cluster:
-        return True
-    resolver = strategy.cluster_resolver
-    first = ("chief", 0) if "chief" in cluster else ("worker", 0)
-    return (resolver.task_type, resolver.task_id) == first
+    return strategy.extended.should_checkpoint
 
 
 def reducible(logs) -> dict:
@@ -57,12 +53,6 @@ def reducible(logs) -> dict:
     Args:
         logs: Dictionary of scalar tensors.
     """
-    if not _cluster(tf.distribute.get_strategy()):
+    if not private.has_workers(tf.distribute.get_strategy()):
         return logs
     return {name: tf.reshape(value, [1]) for name, value in logs.items()}
-
-
-def _cluster(strategy) -> dict:
-    """The tasks of the processes that train together; empty for a single process."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    return {} if resolver is None else resolver.cluster_spec().as_dict()

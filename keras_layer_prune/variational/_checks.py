@@ -1,7 +1,7 @@
-"""Checks of scalar arguments, shared by the priors."""
+"""Checks of arguments that mean the same everywhere."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 
 
 def finite_number(name: str, value) -> float:
@@ -11,9 +11,13 @@ def finite_number(name: str, value) -> float:
             f"`{name}` must be a number. Received: {name}={value!r} of type "
             f"{type(value).__name__}"
         )
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
-    return float(value)
+    return number
 
 
 def positive_number(name: str, value) -> float:
@@ -36,6 +40,49 @@ def fraction(name: str, value) -> float:
 
 def one_of(name: str, value, choices: tuple[str, ...]) -> str:
     """Return `value`, or raise if it is not one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}")
+    # An array would compare entry by entry.
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {choices}. Received: {name}={value!r}"
+        )
     return value
+
+
+def whole_number(name: str, value, least: int) -> int:
+    """Return `value` as an int, or raise if it is not one of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(
+            f"`{name}` must be an int. Received: {name}={value!r} of type "
+            f"{type(value).__name__}"
+        )
+    if not least <= value < 2**63:
+        raise ValueError(
+            f"`{name}` must be at least {least}, and less than 2**63. Received: "
+            f"{name}={value!r}"
+        )
+    return int(value)
+
+
+def optional_seed(value) -> int | None:
+    """Return a seed as an int, or None for None, or raise."""
+    return None if value is None else whole_number("seed", value, -(2**63))
+
+
+def flag(name: str, value) -> bool:
+    """Return `value`, or raise if it is not True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"`{name}` must be True or False. Received: {name}={value!r} of type "
+            f"{type(value).__name__}"
+        )
+    return value
+
+
+def checked_config(config) -> dict:
+    """Return a copy of a config, or raise if it is no dictionary of arguments."""
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise TypeError(
+            "`config` must be a dictionary of arguments by name, as `get_config()` "
+            f"returns it. Received: config={config!r}"
+        )
+    return dict(config)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from keras_layer_prune.variational._checks import finite_number
+from keras_layer_prune.variational._checks import checked_config, finite_number
 
 
 def flattening_cost(theta, log_gamma):
@@ -112,7 +112,7 @@ class FlatteningPrior:
     @classmethod
     def from_config(cls, config):
         """An object from the config of another one."""
-        return cls(**config)
+        return cls(**checked_config(config))
 
 
 class _TiltedUniform(tfd.TransformedDistribution):

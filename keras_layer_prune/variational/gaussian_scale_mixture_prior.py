@@ -4,7 +4,11 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from keras_layer_prune.variational._checks import fraction, positive_number
+from keras_layer_prune.variational._checks import (
+    checked_config,
+    fraction,
+    positive_number,
+)
 
 # The spike at exactly 0 has no density; a normal this narrow stands in for it, so
 # that the mixture is an ordinary continuous distribution.
@@ -92,4 +96,4 @@ class GaussianScaleMixturePrior:
     @classmethod
     def from_config(cls, config):
         """An object from the config of another one."""
-        return cls(**config)
+        return cls(**checked_config(config))

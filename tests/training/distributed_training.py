@@ -9,6 +9,7 @@ and the schedule are the same for all. Workers find each other by `TF_CONFIG`.
 import json
 import os
 import pathlib
+import signal
 import sys
 
 import tensorflow as tf
@@ -23,6 +24,20 @@ def strategy_of(kind):
         tf.config.set_logical_device_configuration(cpu, two)
         return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     return tf.distribute.get_strategy()
+
+
+def die_at(step):
+    """A callback that ends this process without a warning, if a step is given."""
+    import keras
+
+    def look(batch, logs):
+        nonlocal steps
+        steps += 1
+        if step and steps == int(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    steps = 0
+    return keras.callbacks.LambdaCallback(on_train_batch_end=look)
 
 
 def main(kind, folder, draws="row"):
@@ -44,17 +59,20 @@ def main(kind, folder, draws="row"):
             keras.optimizers.Adam(0.01), "mse", metrics=["mae"], jit_compile=False
         )
     x, y = data(48)
-    prune = klp.PruneSections(verbose=1, min_saving=0.0)
+    callbacks = [die_at(os.environ.get("KLP_KILL_AT"))]
+    if "KLP_BACKUP" in os.environ:
+        callbacks.append(klp.BackupAndRestore(os.environ["KLP_BACKUP"], save_freq=2))
+    prune = klp.PruneSections(settle_by=0.75, verbose=1, min_saving=0.0)
     history = model.fit(
         x,
         y,
         batch_size=16,
-        epochs=8,
+        epochs=12,
         shuffle=False,
         verbose=0,
         validation_data=(x, y),
         validation_batch_size=16,
-        callbacks=[prune],
+        callbacks=[prune, *callbacks],
     ).history
     report = {
         "history": {

@@ -278,7 +278,8 @@ def mark(result) -> str:
 HEAD = f"""\
 # Optimizers and a pruning event
 
-Made by `python tests/training/optimizer_cases.py --write`; the tests run every cell and
+Made by `python tests/training/optimizer_cases.py --write`; the tests run every cell
+(those marked slow included) and
 fail when this page is not what they would write.
 
 A network of three sections trains for {STEPS_BEFORE} steps, its middle section leaves,

@@ -5,7 +5,18 @@ import optimizer_cases
 import pytest
 
 
-@pytest.mark.parametrize("case", optimizer_cases.cases(), ids=str)
+def cases_and_marks():
+    """Each class and each option in every run; all of both takes minutes."""
+    for case in optimizer_cases.cases():
+        is_usual = (
+            case.name == "Adam"
+            or case.option == "defaults"
+            or case.option not in optimizer_cases.OPTIONS
+        )
+        yield pytest.param(case, marks=[] if is_usual else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize("case", cases_and_marks(), ids=str)
 def test_slots_are_equal_and_training_goes_on(case):
     result = optimizer_cases.outcome(case)
     assert result.differing == []

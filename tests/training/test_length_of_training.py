@@ -80,3 +80,31 @@ def test_a_training_that_starts_late_decides_at_once():
     prune_idle(model, PruneSections(verbose=0), initial_epoch=5)
     assert {entry["step"] for entry in model.pruning_log} == {31}
     assert model.gates == []
+
+
+@pytest.mark.parametrize("initial_epoch", [0, 2])
+def test_gates_that_would_hold_to_the_end_are_an_error(initial_epoch):
+    model = idle_model(train_size=48)
+    message = r"known at its end only.*`steps_per_epoch`.*two or more `epochs`"
+    with pytest.raises(ValueError, match=message):
+        model.fit(
+            of_unknown_length(),
+            epochs=initial_epoch + 1,
+            initial_epoch=initial_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[PruneSections(verbose=0)],
+        )
+    assert not model.optimizer.built
+    assert thetas(model) == [0.5, 0.5]
+
+
+def test_without_gates_to_decide_one_epoch_of_unknown_length_is_enough():
+    model = idle_model(train_size=48)
+    closed, opened = model.gates
+    model.decide(closed=[closed], opened=[opened])
+    with warnings.catch_warnings():
+        # Keras reports that it met the end of the data.
+        warnings.simplefilter("ignore")
+        model.fit(of_unknown_length(), verbose=0, callbacks=[PruneSections(verbose=0)])
+    assert model.optimizer.iterations == 6

@@ -15,6 +15,7 @@ from callback_cases import (
     EVENT,
     OF_GATES,
     PAGE,
+    STEPS,
     Case,
     X,
     Y,
@@ -25,6 +26,7 @@ from callback_cases import (
 from small_models import chain, compiled, data, freeze_gates, weights
 
 from keras_layer_prune import PruneSections
+from keras_layer_prune.training.other_callbacks import check_callbacks
 
 REFUSED = [case for case in CASES if case.refusal]
 WORKING = [case for case in CASES if case.make and not case.refusal]
@@ -55,22 +57,23 @@ def test_what_cannot_work_is_refused_before_the_first_batch(case, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("is_first", [True, False], ids=["before", "behind"])
 @pytest.mark.parametrize("case", WORKING, ids=str)
-def test_the_training_is_that_of_a_network_that_keeps_the_section(
-    case, is_first, tmp_path
-):
-    results = []
-    for epoch in (EVENT, None):
-        folder = tmp_path / str(epoch)
+def test_the_training_is_that_of_a_network_that_keeps_the_section(case, tmp_path):
+    def trained(name, epoch, **options):
+        folder = tmp_path / name
         folder.mkdir()
         with expecting(case):
-            results.append(train(case.make(folder), epoch, is_first))
-    (cut, history), (whole, expected) = results
-    assert_equal_histories(history, expected)
-    for path, value in weights(whole).items():
-        np.testing.assert_allclose(weights(cut)[path], value, atol=1e-6)
-    assert [len(model.pruning_log) for model in (cut, whole)] == [2, 0]
+            return train(case.make(folder), epoch, **options)
+
+    whole, expected = trained("whole", None)
+    before = trained("before", EVENT, is_first=True)
+    behind = trained("behind", EVENT, is_first=False)
+    for cut, history in (before, behind):
+        assert_equal_histories(history, expected)
+        for path, value in weights(whole).items():
+            np.testing.assert_allclose(weights(cut)[path], value, atol=1e-6)
+        assert len(cut.pruning_log) == 2
+    assert list(whole.pruning_log) == []
 
 
 def test_each_checkpoint_holds_the_network_of_its_time(tmp_path):
@@ -81,15 +84,15 @@ def test_each_checkpoint_holds_the_network_of_its_time(tmp_path):
         assert len(loaded.gates) == (2 if epoch < EVENT else 0)
         logs = loaded.evaluate(X, Y + 1.0, verbose=0, return_dict=True)
         assert logs["loss"] == pytest.approx(history["val_loss"][epoch], rel=1e-5)
-        assert loaded.optimizer.iterations == 3 * (epoch + 1)
+        assert loaded.optimizer.iterations == STEPS * (epoch + 1)
 
 
 def test_the_checkpoint_between_steps_can_be_trained_on(tmp_path):
-    train(by_text("ModelCheckpoint('last.keras', save_freq=5)").make(tmp_path), EVENT)
+    train(by_text("ModelCheckpoint('last.keras', save_freq=3)").make(tmp_path), EVENT)
     loaded = keras.saving.load_model(tmp_path / "last.keras")
-    assert loaded.optimizer.iterations == 15
-    loaded.fit(X, Y, batch_size=16, verbose=0)
-    assert loaded.optimizer.iterations == 18
+    assert loaded.optimizer.iterations == 6
+    loaded.fit(X, Y, batch_size=24, verbose=0)
+    assert loaded.optimizer.iterations == 8
 
 
 def test_early_stopping_stops_in_the_same_epoch():
@@ -121,22 +124,32 @@ def test_the_best_weights_are_those_of_an_epoch_after_the_event(tmp_path):
         np.testing.assert_array_equal(value, seen[best][path])
 
 
-def test_the_earliest_epoch_that_is_advised_is_accepted():
-    for settle_by, epochs, advised in ((0.5, 4, 1), (0.5, 5, 2), (0.1, 3, 0)):
-        prune = PruneSections(settle_by=settle_by, hold=0.0, verbose=0)
-        for start, is_refused in ((advised, False), (advised - 1, True)):
-            stopping = keras.callbacks.EarlyStopping(
-                patience=9, restore_best_weights=True, start_from_epoch=start
-            )
-            model = compiled(chain(), "adam")
-            arguments = {"epochs": epochs, "verbose": 0, "validation_data": data()}
-            expected = (
-                pytest.raises(ValueError, match=f"`start_from_epoch={advised}`")
-                if is_refused
-                else contextlib.nullcontext()
-            )
-            with expected:
-                model.fit(*data(), callbacks=[prune, stopping], **arguments)
+@pytest.mark.parametrize(
+    ("settle_by", "epochs", "advised"), [(0.5, 4, 1), (0.5, 5, 2), (0.1, 3, 0)]
+)
+def test_the_first_epoch_that_is_advised_is_accepted(settle_by, epochs, advised):
+    prune = PruneSections(settle_by=settle_by, hold=0.0)
+
+    def stopping(start):
+        return keras.callbacks.EarlyStopping(
+            restore_best_weights=True, start_from_epoch=start
+        )
+
+    check_callbacks([prune, stopping(advised)], True, epochs)
+    with pytest.raises(ValueError, match=f"`start_from_epoch={advised}`"):
+        check_callbacks([prune, stopping(advised - 1)], True, epochs)
+
+
+def test_best_weights_fit_from_the_advised_epoch_on():
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="data_loss", patience=9, restore_best_weights=True, start_from_epoch=1
+    )
+    model = compiled(chain(), "adam")
+    both = [stopping, PruneSections(verbose=0)]
+    # It raises at the end if they do not fit.
+    model.fit(*data(), epochs=4, verbose=0, callbacks=both)
+    assert model.gates == []
+    assert stopping.best_epoch >= 1
 
 
 @pytest.mark.parametrize(
@@ -192,7 +205,7 @@ def test_a_loss_that_is_no_number_ends_the_training_after_an_event_too():
     model.fit(
         X,
         np.full_like(Y, np.nan),
-        batch_size=16,
+        batch_size=24,
         verbose=0,
         callbacks=[keras.callbacks.TerminateOnNaN()],
     )

@@ -3,12 +3,15 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+import keras_layer_prune
 
 FOLDER = pathlib.Path(__file__).parent
 SCRIPT = FOLDER / "distributed_training.py"
@@ -27,16 +30,22 @@ def start(kind, folder, **environment):
     )
 
 
-def start_workers(folder, **environment):
-    """Two processes that find each other on this machine."""
+def start_workers(folder, of_second=None, **environment):
+    """Two processes that find each other on this machine.
+
+    Args:
+        folder: Where they report.
+        of_second: Dictionary, what only the second finds in its environment.
+        **environment: What both find there.
+    """
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     configs = [
         {"cluster": cluster, "task": {"type": "worker", "index": index}}
         for index in range(2)
     ]
     return [
-        start("worker", folder, TF_CONFIG=json.dumps(config), **environment)
-        for config in configs
+        start("worker", folder, TF_CONFIG=json.dumps(config), **environment, **own)
+        for config, own in zip(configs, ({}, of_second or {}), strict=True)
     ]
 
 
@@ -109,3 +118,25 @@ def test_two_workers_train_and_prune_as_a_single_device(single, tmp_path):
     assert first["slots"] == second["slots"]
     assert [report["is_chief"] for report in found] == [True, False]
     assert ["removed `gate" in output for output in outputs] == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(keras_layer_prune, "BackupAndRestore"), reason="needs BackupAndRestore"
+)
+# Before the first section leaves, and after it.
+@pytest.mark.parametrize("step", [7, 29])
+def test_with_a_worker_killed_the_run_completes_after_a_restart(single, tmp_path, step):
+    backup = {"KLP_BACKUP": str(tmp_path / "backup")}
+    first, second = start_workers(tmp_path, {"KLP_KILL_AT": str(step)}, **backup)
+    second.communicate(timeout=600)
+    # What runs the job ends the rest of it.
+    first.kill()
+    first.communicate()
+    assert second.returncode == -signal.SIGKILL
+    assert reports(tmp_path, "worker") == []
+    finish(start_workers(tmp_path, **backup))
+    found = reports(tmp_path, "worker")
+    for report in found:
+        assert_same_training(report, single)
+    assert found[0]["weights"] == found[1]["weights"]
