@@ -9,7 +9,7 @@ import pytest
 from keras_layer_prune import find_sections, max_difference, strip_gates, summarize
 from keras_layer_prune.graph.gates import check_gated_network, find_gates
 
-FOLDER = Path(__file__).parents[1] / "examples" / "networks"
+FOLDER = Path(__file__).parents[2] / "examples" / "networks"
 
 
 def builder(name):
