@@ -42,6 +42,10 @@ def make_residual():
     return GatedResidual(section, shortcut=keras.layers.Dense(3), gate=make_gate())
 
 
+def make_residual_of_another_shape():
+    return GatedResidual(keras.layers.Dense(3, "tanh"), gate=make_gate())
+
+
 def make_gated_layer():
     return GatedLayer(keras.layers.Dense(FEATURES, "tanh"), gate=make_gate())
 
@@ -49,6 +53,7 @@ def make_gated_layer():
 CASES = [
     Case("BernoulliGate", make_gate),
     Case("GatedResidual", make_residual),
+    Case("GatedResidual", make_residual_of_another_shape),
     Case("GatedLayer", make_gated_layer),
 ]
 

@@ -238,7 +238,9 @@ class Retrace:
         is_plain = is_readable and not self._is_touched(shortcut)
         row = shortcut.layers if is_plain else [shortcut]
         for part in row:
-            x = self._part(part, layer)(*self._sewn(part, (x,)))
+            new = self._part(part, layer)
+            with without_initial_values(new):
+                x = new(*self._sewn(part, (x,)))
         return x
 
     def _clone_gated(self, layer):

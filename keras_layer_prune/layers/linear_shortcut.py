@@ -202,13 +202,15 @@ def _pooling(plan, name, dtype) -> list:
 
 def _projection(plan, name, dtype):
     channels = plan.channels[1]
+    # TensorFlow factorises no matrices in bfloat16.
+    is_tiny = keras.dtype_policies.get(dtype).variable_dtype == "bfloat16"
     arguments = {
         "use_bias": False,
         # Orthogonal rows or columns keep the lengths of all signals on their way in,
         # or else of all gradients on their way back. So a chain of such maps neither
         # grows nor fades, however many sections have left it or are not of use yet;
         # products of matrices with independent entries lose most directions.
-        "kernel_initializer": "orthogonal",
+        "kernel_initializer": "glorot_normal" if is_tiny else "orthogonal",
         "name": f"{name}_project",
         "dtype": dtype,
     }

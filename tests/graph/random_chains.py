@@ -37,7 +37,7 @@ class Link:
 LINKS = st.builds(
     Link,
     kind=st.sampled_from(
-        "dense point point wide padded strided pool pool crop gated".split()
+        "dense point point wide padded strided sparse pool pool crop gated".split()
     ),
     units=st.integers(1, 6),
     bias=st.booleans(),
@@ -81,6 +81,8 @@ def _image_layer(link, x):
         return layers.Conv2D(link.units, 3, padding="same", **arguments)(x)
     if link.kind == "point" or is_small:
         return layers.Conv2D(link.units, 1, **arguments)(x)
+    if link.kind == "sparse":
+        return layers.Conv2D(link.units, 1, 2, **arguments)(x)
     if link.kind == "wide":
         return layers.Conv2D(link.units, 2, **arguments)(x)
     if link.kind == "strided":

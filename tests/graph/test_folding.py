@@ -141,6 +141,11 @@ def test_an_offset_before_padding_stays_where_it_is(padding):
     check_not_folded(row((9, 2), layers.Dense(5), section, second))
 
 
+def test_a_first_layer_that_leaves_places_out_is_not_applied_later():
+    first = layers.Conv2D(5, 1, strides=2, use_bias=False)
+    check_not_folded(row((9, 9, 2), first, section, layers.Conv2D(3, 3)))
+
+
 def test_what_follows_keeps_its_activation_and_its_name():
     second = layers.Dense(3, "tanh", name="head")
     (whole,) = maps_in(check_folded(row((4,), layers.Dense(5), section, second)))

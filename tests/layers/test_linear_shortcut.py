@@ -174,7 +174,7 @@ def test_pooled_images_with_the_channels_first_are_those_with_the_channels_last(
     np.testing.assert_allclose(np.moveaxis(outputs, 1, 3), last(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float64"])
 def test_a_shortcut_computes_in_the_precision_of_its_layer(policy):
     gate = BernoulliGate(initial_probability=0.0, dtype=policy)
     layer = GatedResidual(layers.Dense(5, dtype=policy), gate=gate, dtype=policy)
