@@ -12,7 +12,6 @@ def undisturbed():
 def test_the_training_of_these_tests_prunes_several_times(undisturbed):
     log = undisturbed.model.pruning_log
     assert len(log) == 5
-    print([(e["event"], e["step"], e["action"]) for e in log])
     assert len({entry["event"] for entry in log}) >= 3
 
 
