@@ -133,7 +133,8 @@ def problems(row, gated, slim, closed) -> list[str]:
 
 
 def names(layers) -> set:
-    return {layer.name for layer in layers}
+    """Names with kinds: an output keeps the name of the layer that made it."""
+    return {(layer.name, type(layer).__name__) for layer in layers}
 
 
 def paths(layers) -> set:

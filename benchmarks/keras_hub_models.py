@@ -105,9 +105,16 @@ def vit_opened():
 
 
 def opened(block, x):
-    """A call of a layer as a nested model, in which its parts can be told apart."""
-    inputs = keras.Input(x.shape[1:], dtype=x.dtype)
-    return keras.Model(inputs, block.call(inputs), name=block.name)(x)
+    """A block as a nested model, in which its two parts can be told apart.
+
+    Its dropout is left out, whose rate is 0. `block.call(inputs)` would do, did the
+    feed-forward layer inside have a config to be made again from.
+    """
+    inputs = keras.Input(x.shape[1:])
+    y = block.layer_norm_1(inputs)
+    y = inputs + block.mha(y, y)
+    z = block.mlp.dense_2(block.mlp.dense_1(block.layer_norm_2(y)))
+    return keras.Model(inputs, y + z, name=block.name)(x)
 
 
 MAKERS = {"BERT": bert, "GPT-2": gpt_2, "ViT": vit, "ViT, opened": vit_opened}

@@ -1,4 +1,4 @@
-"""Write docs/which_models_can_be_pruned.md from what benchmarks/rebuild.py has left.
+"""Write docs/which_models_can_be_pruned.md from what benchmarks/sections.py has left.
 
 python benchmarks/models_page.py
 """
@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-RESULT = FOLDER / "results" / "rebuild.json"
+RESULT = FOLDER / "results" / "sections.json"
 PAGE = FOLDER.parent / "docs" / "which_models_can_be_pruned.md"
 
 INTRODUCTION = """# Which models can be pruned
 
-Made by `python benchmarks/models_page.py` from `benchmarks/results/rebuild.json`; do
-not edit it by hand. For a model of your own, ask it:
+Made by `python benchmarks/models_page.py` of what `python benchmarks/sections.py` has
+found; do not edit it by hand. For a model of your own, ask it:
 
 ```python
 print(klp.find_sections(model))
@@ -80,17 +80,16 @@ def table(rows):
     )
     yield "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |"
     for row in rows:
-        size = row["full_size"]
         cells = [
             row["model"],
             row["sections"],
             row["prunable"],
-            counted(size["kinds"]),
-            millions(size["parameters"]),
-            held(size["prunable_parameters"], size["parameters"]),
-            millions(size["macs"]),
-            held(size["prunable_macs"], size["macs"]),
-            counted(size["reasons"]),
+            counted(row["kinds"]),
+            millions(row["parameters"]),
+            held(row["prunable_parameters"], row["parameters"]),
+            millions(row["macs"]),
+            held(row["prunable_macs"], row["macs"]),
+            counted(row["refused"]),
         ]
         yield "| " + " | ".join(map(str, cells)) + " |"
 

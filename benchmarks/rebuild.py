@@ -2,7 +2,7 @@
 
     python benchmarks/rebuild.py                          # all of them, an hour
     python benchmarks/rebuild.py --models "ResNet50$|VGG" # some; rows of others stay
-    python benchmarks/rebuild.py --resume                 # those without a row yet
+    python benchmarks/rebuild.py --resume                 # those not exported yet
 
 Weights are random, and so are the statistics of the normalisations, so that an
 operation left out or in by mistake changes the outputs. The stripped model is run once
@@ -12,7 +12,6 @@ and keeps it; ends with status 1 if a model fails.
 """
 
 import argparse
-import collections
 import gc
 import sys
 
@@ -22,12 +21,6 @@ import keras
 from equivalence import gate_and_rebuild, timed
 
 import keras_layer_prune as klp
-from keras_layer_prune.graph.anatomy import (
-    count_macs,
-    count_parameters,
-    layers_at_work,
-)
-from keras_layer_prune.graph.sections import read_sections, uses_of_prunable
 
 COLUMNS = {
     "model": "model",
@@ -55,7 +48,7 @@ def main():
     print("|".join(["", *COLUMNS.values(), ""]))
     print("|" + " --- |" * len(COLUMNS))
     for name in applications.names(arguments.models):
-        if arguments.resume and name in rows:
+        if arguments.resume and is_done(rows.get(name)):
             continue
         rows[name] = checked_row(name, arguments)
         print(markdown(rows[name]), flush=True)
@@ -67,10 +60,17 @@ def main():
     return 1 if any(row["problems"] for row in rows.values()) else 0
 
 
+def is_done(row) -> bool:
+    """Whether a row shows all that it can."""
+    if row is None or row["problems"]:
+        return False
+    return not row["prunable"] or "served_difference" in row
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="", help="regular expression of names")
-    parser.add_argument("--resume", action="store_true", help="only missing rows")
+    parser.add_argument("--resume", action="store_true", help="only what is missing")
     parser.add_argument("--skip-export", action="store_true", help="much faster")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -86,10 +86,10 @@ def checked_row(name, arguments) -> dict:
 
 def row_of(name, arguments) -> dict:
     keras.utils.set_random_seed(arguments.seed)
-    row = {"model": name, "full_size": full_size_of(name)}
     model = applications.small(name, arguments.seed)
     sections, find_seconds = timed(klp.find_sections, model)
-    row |= {
+    row = {
+        "model": name,
         "sections": len(sections),
         "prunable": sum(section.prunable for section in sections),
         "parameters": model.count_params(),
@@ -100,25 +100,6 @@ def row_of(name, arguments) -> dict:
     images = applications.random_images(model, arguments.seed)
     export = not arguments.skip_export
     return {**row, **gate_and_rebuild(model, images, arguments.seed, export)}
-
-
-def full_size_of(name) -> dict:
-    """What the sections of a model hold where it has the size that it is known by."""
-    model = applications.full_size(name)
-    found = read_sections(model)
-    whole, held = layers_at_work(model), uses_of_prunable(model, found)
-    prunable = [one.section for one in found if one.section.prunable]
-    refused = [one.section.reason for one in found if not one.section.prunable]
-    return {
-        "input_shape": model.input_shape[1:],
-        "parameters": count_parameters(whole),
-        "macs": count_macs(whole),
-        "prunable_parameters": count_parameters(held),
-        "prunable_macs": count_macs(held),
-        "kinds": dict(collections.Counter(section.kind for section in prunable)),
-        # What follows the colon are the names of layers.
-        "reasons": dict(collections.Counter(x.split(":")[0] for x in refused)),
-    }
 
 
 def markdown(row) -> str:
