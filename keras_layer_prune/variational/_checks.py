@@ -55,12 +55,13 @@ def whole_number(name: str, value, least: int) -> int:
             f"`{name}` must be an int. Received: {name}={value!r} of type "
             f"{type(value).__name__}"
         )
-    if not least <= value < 2**63:
+    number = int(value)
+    if not least <= number < 2**63:
         raise ValueError(
             f"`{name}` must be at least {least}, and less than 2**63. Received: "
             f"{name}={value!r}"
         )
-    return int(value)
+    return number
 
 
 def optional_seed(value) -> int | None:
