@@ -16,7 +16,7 @@ def cases_and_marks():
         yield pytest.param(case, marks=[] if is_usual else [pytest.mark.slow])
 
 
-@pytest.mark.parametrize("case", cases_and_marks(), ids=str)
+@pytest.mark.parametrize("case", list(cases_and_marks()), ids=str)
 def test_slots_are_equal_and_training_goes_on(case):
     result = optimizer_cases.outcome(case)
     assert result.differing == []
