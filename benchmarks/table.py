@@ -39,11 +39,13 @@ def provenance(result):
 def training(result):
     settings, rows = result["settings"], result["rows"]
     network = settings.get("network", "residual")
+    chosen = settings.get("price")
+    price = "defaults" if chosen is None else f"price {chosen} nats per example"
     yield f"## One `fit`, with and without gates: {network} on {settings['dataset']}"
     yield ""
     yield (
         f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
-        f"{settings['seeds']} seeds, defaults. Test accuracy, read once per network; "
+        f"{settings['seeds']} seeds, {price}. Test accuracy, read once per network; "
         "wall time of `fit`."
     )
     yield ""

@@ -45,6 +45,7 @@ def parse_arguments():
         "--size", type=size, nargs="*", default=[], help="as width=8 sections=12"
     )
     parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
+    parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--also", nargs="*", choices=FURTHER, default=[])
     parser.add_argument("--train-examples", type=int, help="the first so many")
     parser.add_argument("--seeds", type=int, default=3)
@@ -60,10 +61,14 @@ def size(text):
 
 
 def result_name(arguments):
-    """Each network and data set keeps a file of its own."""
-    if arguments.network == "residual":
-        return f"training_{arguments.dataset}"
-    return f"training_{arguments.network}_{arguments.dataset}"
+    """Each network, data set and price keeps a file of its own."""
+    parts = ["training"]
+    if arguments.network != "residual":
+        parts.append(arguments.network)
+    parts.append(arguments.dataset)
+    if arguments.price is not None:
+        parts.append(f"price_{arguments.price}")
+    return "_".join(parts)
 
 
 def run_all(data, seed, arguments):
@@ -125,7 +130,10 @@ FURTHER = {"from scratch": run_from_scratch, "stochastic depth": run_stochastic_
 
 
 def make_network(data, seed, arguments, gated):
-    return networks.build(arguments.network, data, gated, seed, **dict(arguments.size))
+    options = dict(arguments.size)
+    if gated and arguments.price is not None:
+        options["prior"] = klp.FlatteningPrior(arguments.price * len(data.train.x))
+    return networks.build(arguments.network, data, gated, seed, **options)
 
 
 def fit(model, data, arguments, **further):
