@@ -80,11 +80,16 @@ def plain():
 
 
 @pytest.fixture(scope="module")
-def parts():
+def parts(tmp_path_factory):
     """What calls are made of; made once, as no call may change it."""
     model = klp.GatedModel(network())
     model.compile("sgd", "mse", train_size=8, run_eagerly=True)
-    return {"model": model, "network": network(), "plain": plain()}
+    return {
+        "model": model,
+        "network": network(),
+        "plain": plain(),
+        "folder": tmp_path_factory.mktemp("reports"),
+    }
 
 
 # The callable and its arguments, each a function of the parts; a call takes all of
@@ -123,6 +128,10 @@ CALLS = {
     "decide": (
         lambda p: p["model"].decide,
         {"closed": (), "opened": (), "epoch": None},
+    ),
+    "BackupAndRestore": (
+        lambda p: klp.BackupAndRestore,
+        {"directory": "backup", "save_freq": "epoch", "delete_checkpoint": True},
     ),
     "PruneSections": (
         lambda p: klp.PruneSections,
@@ -167,6 +176,15 @@ CALLS = {
         lambda p: klp.paired_latencies,
         {"models": lambda p: [p["plain"]], "batch_size": 1, "calls": 1},
     ),
+    "write_report": (
+        lambda p: klp.write_report,
+        {
+            "model": lambda p: p["model"],
+            "path": lambda p: p["folder"] / "report.html",
+            "history": None,
+            "trajectories": None,
+        },
+    ),
     "plot_gates": (
         lambda p: klp.plot_gates,
         {
@@ -179,7 +197,8 @@ CALLS = {
 
 # What is not looked at here: a file that is not there, a function of the user's.
 MEANT = {
-    ("plot_gates", "path"): lambda value: isinstance(value, str | bytes),
+    ("plot_gates", "path"): lambda value: isinstance(value, str),
+    ("write_report", "path"): lambda value: isinstance(value, str),
     ("gate_sections", "filters"): callable,
 }
 
@@ -191,6 +210,7 @@ CONFIGURED = {
     "GaussianScaleMixturePrior": lambda: klp.GaussianScaleMixturePrior(1.0),
     "GatedModel": lambda: klp.GatedModel(network()),
     "PruneSections": lambda: klp.PruneSections(),
+    "BackupAndRestore": lambda: klp.BackupAndRestore("backup"),
 }
 # Keras looks at these itself.
 OF_KERAS = {"name", "trainable", "dtype"}
@@ -244,6 +264,8 @@ def test_a_random_argument_works_or_is_named_in_the_error(data, parts):
     assert_says_so(lambda: find(parts)(**given_), name, value, model)
     if called == "compile":
         model.compile("sgd", "mse", train_size=8, run_eagerly=True)
+    for written in parts["folder"].iterdir():
+        written.unlink()
 
 
 @given(data=st.data())

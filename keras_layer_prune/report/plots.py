@@ -61,6 +61,12 @@ def _checked(trajectories, path, settled_at) -> str:
         finite_number("settled_at", settled_at)
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
+    check_trajectories(trajectories)
+    return os.fspath(path)
+
+
+def check_trajectories(trajectories):
+    """Raise unless gates' trajectories can be drawn."""
     if not isinstance(trajectories, dict):
         raise TypeError(
             "`trajectories` must be a dictionary, as `PruneSections.trajectories` is. "
@@ -68,7 +74,6 @@ def _checked(trajectories, path, settled_at) -> str:
         )
     for name, points in trajectories.items():
         _check_points(name, points)
-    return os.fspath(path)
 
 
 def _check_points(name, points):

@@ -2,8 +2,11 @@
 
 import html
 import math
+import os
+from numbers import Real
 from pathlib import Path
 
+from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
 
@@ -32,7 +35,7 @@ def write_report(model, path, history=None, trajectories=None):
 
     Raises:
         FileExistsError: If `path` exists.
-        TypeError: If `model` is not a `GatedModel`.
+        TypeError: If `model` is not a `GatedModel`, or an argument not of its type.
 
     Example:
 
@@ -46,6 +49,7 @@ def write_report(model, path, history=None, trajectories=None):
             "`model` must be a `GatedModel`, whose `pruning_log` the report tells. "
             f"Received: model={model!r}"
         )
+    _check(path, history, trajectories)
     path = Path(path)
     if path.exists():
         raise FileExistsError(
@@ -61,6 +65,28 @@ def write_report(model, path, history=None, trajectories=None):
         _curves(curves),
     ]
     path.write_text(_page(model.name, "".join(parts)), encoding="utf-8")
+
+
+def _check(path, history, trajectories):
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`path` must be a path. Received: path={path!r}")
+    curves = getattr(history, "history", history)
+    if curves is not None and not _are_curves(curves):
+        raise TypeError(
+            "`history` must be what `fit` returned, or its dictionary of lists of "
+            f"numbers. Received: history={history!r}"
+        )
+    if trajectories is not None:
+        check_trajectories(trajectories)
+
+
+def _are_curves(curves) -> bool:
+    return isinstance(curves, dict) and all(
+        isinstance(name, str)
+        and isinstance(values, list | tuple)
+        and all(isinstance(value, Real) for value in values)
+        for name, values in curves.items()
+    )
 
 
 def _page(name, body) -> str:

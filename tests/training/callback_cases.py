@@ -174,7 +174,7 @@ CASES = [
         "RemoteMonitor",
         "root=...",
         lambda folder: callbacks.RemoteMonitor(root="http://127.0.0.1:9"),
-        "works",
+        "works (tried with a server that does not answer)",
         warning="Could not reach RemoteMonitor",
         needs="requests",
     ),
@@ -268,7 +268,8 @@ before and behind the callback that prunes, and compare with a training in which
 section stays and gives nothing.
 
 "Refused" says that `fit` raises a `ValueError` before the first batch, if gates can
-move in it. A model whose gates are all decided, or frozen, trains with any callback.
+move in it. A model whose gates are all decided, or frozen, trains with all of them but
+the one that writes `.h5`.
 """
 
 

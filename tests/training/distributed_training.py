@@ -14,6 +14,10 @@ import sys
 
 import tensorflow as tf
 
+ROWS = 48
+# Two sections that cannot earn theirs and leave on the way, two that stay to the end.
+PRICES = (20.0, 0.05, 0.05, 20.0)
+
 
 def strategy_of(kind):
     if kind == "worker":
@@ -53,12 +57,15 @@ def main(kind, folder, draws="row"):
 
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        network = chain((0.9,) * 4, draws=draws, price=1.0, train_size=48)
+        network = chain((0.9,) * 4, draws=draws)
+        for index, price in enumerate(PRICES):
+            prior = klp.FlatteningPrior(price * ROWS)
+            network.get_layer(f"gate_{index}").prior = prior
         model = klp.GatedModel(network)
         model.compile(
             keras.optimizers.Adam(0.01), "mse", metrics=["mae"], jit_compile=False
         )
-    x, y = data(48)
+    x, y = data(ROWS)
     callbacks = [die_at(os.environ.get("KLP_KILL_AT"))]
     if "KLP_BACKUP" in os.environ:
         callbacks.append(klp.BackupAndRestore(os.environ["KLP_BACKUP"], save_freq=2))

@@ -142,7 +142,11 @@ def test_the_first_epoch_that_is_advised_is_accepted(settle_by, epochs, advised)
 
 def test_best_weights_fit_from_the_advised_epoch_on():
     stopping = keras.callbacks.EarlyStopping(
-        monitor="data_loss", patience=9, restore_best_weights=True, start_from_epoch=1
+        monitor="data_loss",
+        mode="min",
+        patience=9,
+        restore_best_weights=True,
+        start_from_epoch=1,
     )
     model = compiled(chain(), "adam")
     both = [stopping, PruneSections(verbose=0)]

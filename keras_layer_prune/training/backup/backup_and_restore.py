@@ -27,6 +27,7 @@ from keras_layer_prune.training.backup.snapshot import (
 )
 from keras_layer_prune.training.backup.store import Store
 from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.variational._checks import checked_config, flag
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -87,7 +88,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         super().__init__()
         self.directory = _checked_directory(directory)
         self.save_freq = _checked_save_freq(save_freq)
-        self.delete_checkpoint = delete_checkpoint
+        self.delete_checkpoint = flag("delete_checkpoint", delete_checkpoint)
         # Set by `GatedModel.fit`.
         self.data: Any = None
         self.others: list = []
@@ -259,6 +260,11 @@ class BackupAndRestore(keras.callbacks.Callback):
             "delete_checkpoint": self.delete_checkpoint,
         }
 
+    @classmethod
+    def from_config(cls, config):
+        """An object from the config of another one."""
+        return cls(**checked_config(config))
+
 
 def _checked_directory(directory) -> Path:
     if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
@@ -277,7 +283,8 @@ def _checked_directory(directory) -> Path:
 
 def _checked_save_freq(save_freq):
     is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
-    if save_freq == "epoch" or (is_count and save_freq >= 1):
+    is_word = isinstance(save_freq, str) and save_freq == "epoch"
+    if is_word or (is_count and save_freq >= 1):
         return save_freq
     raise ValueError(
         '`save_freq` must be "epoch", or an int of at least 1: a number of steps. '
