@@ -229,6 +229,17 @@ def test_layers_that_stood_side_by_side_stay_two():
     check_not_folded(row((4,), *parts), maps=3)
 
 
+def test_neighbours_from_the_start_stay_two_even_where_one_would_be_less_work():
+    parts = [layers.Dense(9), layers.Dense(7), section, layers.Dense(3)]
+    slim = check_folded(row((4,), *parts), maps=2)
+    assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 3)]
+
+
+def test_an_activation_before_the_layers_between_keeps_layers_apart():
+    parts = [layers.Conv2D(5, 1, activation="tanh"), layers.AveragePooling2D(2)]
+    check_not_folded(row((8, 8, 2), *parts, section, layers.Dense(3)))
+
+
 def test_a_factorisation_stays_one_beside_what_is_folded():
     factors = layers.Dense(2, name="narrow"), layers.Dense(8, name="wide")
     network = row((8,), *factors, section, layers.Dense(8, name="last"))
