@@ -43,11 +43,10 @@ class Lineage:
         """The call that made a tensor; None for an input."""
         return self._makers.get(id(tensor))
 
-    def only_user(self, tensor):
-        """The one call that takes a tensor; None if others do, or it is a result."""
-        users = self._users.get(id(tensor), [])
-        is_alone = len(users) == 1 and id(tensor) not in self._results
-        return users[0] if is_alone else None
+    def takers(self, tensor) -> list:
+        """The calls that alone need a tensor; none if the graph returns it."""
+        is_result = id(tensor) in self._results
+        return [] if is_result else self._users.get(id(tensor), [])
 
     def descends(self, tensor, ancestor) -> bool:
         """Whether a tensor depends on another one, or is it."""

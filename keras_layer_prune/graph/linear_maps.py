@@ -49,6 +49,7 @@ class LinearMap(NamedTuple):
         layer: Keras layer, as which the kernel is applied.
         last: Keras layer, whose name, activation and place in the network it takes.
         places: Int, how often the kernel is applied per example.
+        factors: Int, how many layers it is the product of.
     """
 
     kernel: np.ndarray
@@ -56,6 +57,7 @@ class LinearMap(NamedTuple):
     layer: Any
     last: Any
     places: int
+    factors: int = 1
 
     @property
     def macs(self) -> int:
@@ -206,4 +208,11 @@ def _joined(first, second, applied_as) -> LinearMap:
     if first.bias is not None:
         offset = first.bias @ matrices.sum(axis=0)
         bias = offset if bias is None else offset + bias
-    return LinearMap(kernel, bias, applied_as.layer, second.last, applied_as.places)
+    return LinearMap(
+        kernel,
+        bias,
+        applied_as.layer,
+        second.last,
+        applied_as.places,
+        first.factors + second.factors,
+    )

@@ -215,32 +215,28 @@ class Retrace:
 
     def _call_gated(self, layer, args, kwargs):
         if layer.gate not in self._gates:
-            return self._clone_gated(layer)(*args, **kwargs)
+            return self._clone_gated(layer)(*self._sewn(layer, args), **kwargs)
         is_closed = layer.gate in self._closed
         if is_closed:
             self._seams.tear(args[0])
-        kept = self._call_shortcut(layer, args[0])
+        shortcut = getattr(layer, "shortcut", None)
+        kept = args[0] if shortcut is None else self._call_row(shortcut, layer, args[0])
         if is_closed:
             self._seams.tear(kept)
             return kept
         if isinstance(layer, GatedLayer):
             return self._part(layer.layer, layer)(*args, **kwargs)
         addition = keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
-        return addition([kept, self._part(layer.section, layer)(args[0])])
+        return addition([kept, self._call_row(layer.section, layer, args[0])])
 
-    def _call_shortcut(self, layer, x):
-        """What goes around a section; a row of layers becomes part of the graph."""
-        shortcut = getattr(layer, "shortcut", None)
-        if shortcut is None:
-            return x
-        is_row = isinstance(shortcut, keras.Sequential)
-        is_readable = is_row and private.graph_of(shortcut) is not None
-        is_plain = is_readable and not self._is_touched(shortcut)
-        row = shortcut.layers if is_plain else [shortcut]
-        for part in row:
-            new = self._part(part, layer)
+    def _call_row(self, part, former_owner, x):
+        """A part of a layer that goes; a row of layers becomes part of the graph."""
+        is_row = isinstance(part, keras.Sequential)
+        is_plain = is_row and private.graph_of(part) and not self._is_touched(part)
+        for layer in part.layers if is_plain else [part]:
+            new = self._part(layer, former_owner)
             with without_initial_values(new):
-                x = new(*self._sewn(part, (x,)))
+                x = new(*self._sewn(layer, (x,)))
         return x
 
     def _clone_gated(self, layer):

@@ -4,13 +4,16 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.linear_maps import is_activated, is_map, is_over_places
+from keras_layer_prune.layers.gated_layer import GatedLayer
+from keras_layer_prune.layers.gated_residual import GatedResidual
 from keras_layer_prune.layers.seam import Seam
 
 
 class Seams:
     """Notes beside which tensors something is gone, and puts a `Seam` there.
 
-    Only between two linear layers, which `fold_seams` may join.
+    Only between two linear layers, which `fold_seams` may join, or a linear layer and
+    one with a gate, of which linear layers may be left one day.
     """
 
     def __init__(self):
@@ -26,7 +29,8 @@ class Seams:
         if id(tensor) not in self._torn:
             return False
         before = private.producer(tensor)
-        is_between = _is_linear(before) and _is_linear(operation)
+        is_gated = isinstance(operation, GatedResidual | GatedLayer)
+        is_between = _is_linear(before) and (is_gated or _is_linear(operation))
         return is_between and not is_activated(before)
 
     def sewn(self, tensor, name) -> keras.KerasTensor:

@@ -110,7 +110,8 @@ def _plan(section, input_shape, output_shape) -> _Plan:
     # Vectors have nothing but channels.
     if len(input_shape) == 2 or not formats:
         formats = {"channels_last"}
-    axis = -1 if formats == {"channels_last"} else 1
+    is_last = formats == {"channels_last"} or len(output_shape) < 3
+    axis = -1 if is_last else 1
     before, after = list(input_shape), list(output_shape)
     channels = before.pop(axis), after.pop(axis)
     lengths = list(zip(before[1:], after[1:], strict=False))

@@ -146,6 +146,11 @@ def test_a_first_layer_that_leaves_places_out_is_not_applied_later():
     check_not_folded(row((9, 9, 2), first, section, layers.Conv2D(3, 3)))
 
 
+def test_a_wide_first_layer_is_not_applied_after_a_pooling():
+    parts = [layers.Conv2D(5, 3), section, layers.AveragePooling2D(2)]
+    check_not_folded(row((9, 9, 2), *parts, layers.Conv2D(3, 1)))
+
+
 def test_what_follows_keeps_its_activation_and_its_name():
     second = layers.Dense(3, "tanh", name="head")
     (whole,) = maps_in(check_folded(row((4,), layers.Dense(5), section, second)))
@@ -224,6 +229,17 @@ def test_layers_that_stood_side_by_side_stay_two():
     check_not_folded(row((4,), *parts), maps=3)
 
 
+def test_neighbours_from_the_start_stay_two_even_where_one_would_be_less_work():
+    parts = [layers.Dense(9), layers.Dense(7), section, layers.Dense(3)]
+    slim = check_folded(row((4,), *parts), maps=2)
+    assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 3)]
+
+
+def test_an_activation_before_the_layers_between_keeps_layers_apart():
+    parts = [layers.Conv2D(5, 1, activation="tanh"), layers.AveragePooling2D(2)]
+    check_not_folded(row((8, 8, 2), *parts, section, layers.Dense(3)))
+
+
 def test_a_factorisation_stays_one_beside_what_is_folded():
     factors = layers.Dense(2, name="narrow"), layers.Dense(8, name="wide")
     network = row((8,), *factors, section, layers.Dense(8, name="last"))
@@ -272,6 +288,87 @@ def test_a_shortcut_of_several_layers_is_folded_too():
     x = GatedResidual(second, gate=gate(0.0))(x)
     slim = check_folded(model(inputs, layers.Flatten()(x)))
     assert "Functional" not in kinds_in(slim)
+
+
+def fan(*outputs, between=5, theta=0.0):
+    """A linear layer, a section, and several layers that take the sum."""
+    x = inputs = keras.Input((6, 6, 2))
+    x = section(layers.Conv2D(between, 1)(x), theta)
+    return model(inputs, [layer(x) for layer in outputs])
+
+
+def test_a_layer_is_folded_into_all_that_take_its_result():
+    network = fan(layers.Conv2D(3, 3), layers.Dense(4), layers.Conv2D(3, 1, strides=2))
+    slim = check_folded(network, maps=3)
+    assert all(x.kernel.shape[-2] == 2 for x in maps_in(slim))
+
+
+def test_what_stands_between_on_one_of_the_ways_stays_there():
+    x = inputs = keras.Input((6, 6, 2))
+    x = layers.Cropping2D(1)(section(layers.Dense(5)(x)))
+    y = layers.Dense(3)(layers.AveragePooling2D(2)(x))
+    check_folded(model(inputs, [y, layers.Conv2D(4, 2)(x)]), maps=2)
+
+
+def test_no_fold_into_several_costs_more_than_it_saves():
+    outputs = [layers.Conv2D(9, 3) for _ in range(2)]
+    check_not_folded(fan(*outputs, between=1), maps=3)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        layers.ReLU(),
+        layers.Conv2D(3, 3, padding="same"),
+        layers.Conv2D(3, 3, kernel_regularizer="l2"),
+    ],
+)
+def test_a_layer_that_one_of_several_needs_as_it_is_stays(last):
+    last = type(last).from_config(last.get_config())
+    slim = strip_gates(fan(layers.Dense(3), last))
+    assert len(maps_in(slim)) >= 2
+    assert any(x.kernel.shape[-1] == 5 for x in maps_in(slim))
+
+
+def test_several_that_took_a_result_from_the_start_are_left_alone():
+    check_not_folded(fan(layers.Dense(3), layers.Dense(2), theta=1.0), maps=4)
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(5)(x)
+    network = model(inputs, [section(layers.Dense(3)(x)), layers.Dense(2)(x)])
+    check_not_folded(network, maps=3)
+
+
+def chain_of_residuals(*thetas):
+    """Each section changes the shape, and is a row of layers."""
+    x = inputs = keras.Input((20, 20, 1))
+    for i, theta in enumerate(thetas):
+        part = [layers.Conv2D(6 + 6 * i, 3, activation="tanh")]
+        part = keras.Sequential([*part, layers.MaxPooling2D()], name=f"section_{i}")
+        x = GatedResidual(part, gate=gate(theta, name=f"gate_{i}"))(x)
+    return model(inputs, layers.Flatten()(x))
+
+
+def test_a_made_shortcut_is_folded_into_the_section_that_follows():
+    slim = check_folded(chain_of_residuals(0.0, 1.0), maps=2)
+    assert sorted(tuple(x.kernel.shape) for x in maps_in(slim)) == [
+        (1, 1, 1, 12),
+        (3, 3, 1, 12),
+    ]
+
+
+def test_a_made_shortcut_is_folded_into_a_section_that_is_decided_later():
+    network = chain_of_residuals(0.4, 0.4)
+    for name, theta in [("gate_0", 0.0), ("gate_1", 1.0)]:
+        (decided,) = (g for g in find_gates(network) if g.name == name)
+        decided.probability.assign(theta)
+        closed, opened = ([decided], []) if theta == 0.0 else ([], [decided])
+        smaller = Retrace(closed, opened).rebuild(network)
+        assert difference(network, smaller) < 1e-5
+        network = smaller
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert len(maps_in(network)) == 3
+    assert len(maps_in(slim)) == 2
 
 
 def test_averages_that_become_neighbours_become_one():

@@ -271,6 +271,11 @@ def test_what_was_set_on_a_made_shortcut_is_in_the_config():
     [
         (layers.Flatten(), (4, 4, 2), "number of axes changes"),
         (layers.GlobalAveragePooling2D(), (4, 4, 2), "number of axes changes"),
+        (
+            layers.GlobalAveragePooling2D(data_format="channels_first"),
+            (2, 4, 4),
+            "number of axes changes",
+        ),
         (layers.Conv2D(5, 3), (None, None, 2), "not all sizes are known"),
         (layers.Dense(5), (None, 2), "not all sizes are known"),
         (layers.UpSampling2D(), (4, 4, 2), "makes its input longer"),

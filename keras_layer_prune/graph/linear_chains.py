@@ -1,0 +1,185 @@
+"""Rows of linear layers in a graph, multiplied out where a section held them apart."""
+
+import collections
+from typing import Any, NamedTuple
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.lineage import Lineage
+from keras_layer_prune.graph.linear_maps import (
+    is_activated,
+    is_map,
+    is_over_places,
+    map_of,
+    pooled_once,
+    product,
+)
+from keras_layer_prune.layers.seam import Seam
+
+
+class Part(NamedTuple):
+    """A linear map or a pooling, and which layers of a chain it stands for."""
+
+    what: Any
+    start: int
+    end: int
+
+
+class Chain:
+    """Layers of a graph, each called once, and each but the last by the next alone.
+
+    All are linear; only the last one may have an activation.
+
+    Args:
+        layers: List of Keras layers, in running order.
+        macs: Dictionary from layer to its multiply-accumulates per example.
+
+    Attributes:
+        layers: The same.
+        maps: List of `Part`, the linear maps that are left.
+        takers: List of the chains that take the result, if nothing else does; empty
+            otherwise.
+    """
+
+    def __init__(self, layers, macs):
+        self.layers = layers
+        self.maps = [
+            Part(map_of(layer, macs[layer]), i, i)
+            for i, layer in enumerate(layers)
+            if is_map(layer)
+        ]
+        self.takers: list[Chain] = []
+
+    def fold(self):
+        """Multiply neighbours, where that is no more work."""
+
+        def whole_of(first, second):
+            between = self.layers[first.end + 1 : second.end]
+            gap = self.layers[first.end + 1 : second.start]
+            whole = _product(first.what, second.what, between, gap)
+            if whole and whole.macs <= _macs([first.what, second.what]):
+                return whole
+            return None
+
+        self.maps = folded(self.maps, whole_of)
+
+    def spread(self) -> bool:
+        """Multiply the last map into all that take its result, if it is no more work.
+
+        Returns:
+            Bool, whether that was done.
+        """
+        may_be = self.maps and self.takers and not is_activated(self.layers[-1])
+        if not may_be or not all(chain.maps for chain in self.takers):
+            return False
+        last = self.maps[-1]
+        tail = self.layers[last.end + 1 :]
+        wholes = [chain._after(last.what, tail) for chain in self.takers]
+        before = [last.what, *(chain.maps[0].what for chain in self.takers)]
+        if None in wholes or _macs(wholes) > _macs(before):
+            return False
+        for chain, whole in zip(self.takers, wholes, strict=True):
+            chain.maps[0] = chain.maps[0]._replace(what=whole)
+        self.maps.pop()
+        return True
+
+    def _after(self, before, tail):
+        """The first map and one before the chain as one; `tail` lies between."""
+        first = self.maps[0]
+        gap = tail + self.layers[: first.start]
+        return _product(before, first.what, tail + self.layers[: first.end], gap)
+
+    def averages(self) -> list:
+        """Poolings that have become neighbours, as `Part`s of their product."""
+        gone = {i for i, x in enumerate(self.layers) if self._is_gone(i)}
+        left = [Part(x, i, i) for i, x in enumerate(self.layers) if i not in gone]
+
+        def whole_of(first, second):
+            is_new = second.start > first.end + 1
+            return pooled_once(first.what, second.what) if is_new else None
+
+        return [part for part in folded(left, whole_of) if part.start < part.end]
+
+    def _is_gone(self, i) -> bool:
+        layer = self.layers[i]
+        is_kept = any(part.end == i for part in self.maps)
+        return isinstance(layer, Seam) or is_map(layer) and not is_kept
+
+
+def linear_chains(network) -> list[Chain]:
+    """All rows of linear layers in a model, and in the models inside of it."""
+    uses = layers_at_work(network)
+    times = collections.Counter(use.layer for use in uses)
+    macs = {use.layer: use.macs for use in uses}
+    graphs = [private.graph_of(layer) for layer in private.all_layers(network)]
+    once = {id(graph): graph for graph in graphs if graph is not None}.values()
+    return [chain for graph in once for chain in _chains(graph, times, macs)]
+
+
+def _chains(graph, times, macs) -> list[Chain]:
+    lineage = Lineage(graph)
+    rows: dict[int, list] = {}
+    growing: dict[int, list] = {}
+    for call in lineage.calls:
+        if not _is_linear(call, times):
+            continue
+        row = growing.pop(id(call.inputs[0]), None)
+        if row is None:
+            row = rows[id(call.outputs[0])] = []
+        row.append(call)
+        end = call.outputs[0]
+        if len(lineage.takers(end)) == 1 and not is_activated(call.operation):
+            growing[id(end)] = row
+    chains = {
+        key: Chain([call.operation for call in row], macs) for key, row in rows.items()
+    }
+    for key, row in rows.items():
+        takers = [id(x.outputs[0]) for x in lineage.takers(row[-1].outputs[0])]
+        if all(taker in chains for taker in takers):
+            chains[key].takers = [chains[taker] for taker in takers]
+    return list(chains.values())
+
+
+def _is_linear(call, times) -> bool:
+    layer = call.operation
+    return (
+        len(call.args) == len(call.inputs) == 1
+        and not any(value is not None for value in call.kwargs.values())
+        and private.mask_of(call.inputs[0]) is None
+        and (isinstance(layer, Seam) or is_map(layer) or is_over_places(layer))
+        and times[layer] == 1
+    )
+
+
+def _product(first, second, between, gap):
+    """Two maps as one, if a section has left the gap between them."""
+    if not any(isinstance(layer, Seam) for layer in gap):
+        return None
+    return product(first, second, [x for x in between if is_over_places(x)])
+
+
+def _macs(maps) -> int:
+    return sum(linear_map.macs for linear_map in maps)
+
+
+def folded(parts, whole_of) -> list:
+    """Neighbours made one until none is left that can be.
+
+    Args:
+        parts: List of `Part`.
+        whole_of: Function of two neighbours; returns what the two become, or None.
+
+    Returns:
+        List of `Part`.
+    """
+    parts, i = list(parts), 0
+    while i + 1 < len(parts):
+        first, second = parts[i : i + 2]
+        whole = whole_of(first, second)
+        if whole is None:
+            i += 1
+        else:
+            parts[i : i + 2] = [Part(whole, first.start, second.end)]
+            # What comes before has a new neighbour.
+            i = max(i - 1, 0)
+    return parts
