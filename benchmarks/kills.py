@@ -80,12 +80,12 @@ def killed_run(folder, reference, kills, dice):
     """Train in a folder, killed so many times; return what came of it."""
     hits = collections.Counter()
     lost = []
-    complete = begun = None
+    complete = begun = 0
     while True:
         child = Child(folder, folder.with_name(f"{folder.name} backup"))
         target = draw_target(dice) if sum(hits.values()) < kills else None
         was_killed = child.watch(target, dice)
-        lost += [mark for mark in child.restarts if mark not in (complete, begun)]
+        lost += [mark for mark in child.starts if mark not in (complete, begun)]
         # A backup that was being written is there or not.
         complete = complete if child.complete is None else child.complete
         begun = begun if child.begun is None else child.begun
@@ -111,7 +111,7 @@ class Child:
     Attributes:
         phase: What it was doing when it was killed.
         begun, complete: Positions of the last backup begun, and completed.
-        restarts: Position at which it went on, if it did, in a list.
+        starts: Position at which it began to train, if it came so far, in a list.
     """
 
     def __init__(self, folder, backup=None):
@@ -125,7 +125,7 @@ class Child:
         self._rest = b""
         self.phase = "start"
         self.begun = self.complete = None
-        self.restarts = []
+        self.starts = []
 
     def wait(self):
         if self._process.wait():
@@ -165,12 +165,15 @@ class Child:
             self.phase = name.removeprefix("end of ")
             if name.startswith("end of "):
                 self.phase = "between"
+            if name == "write" and not self.starts:
+                # Without a backup to go on from, the beginning is saved.
+                self.starts.append(position)
             if name == "write":
                 self.begun = position
             elif name == "end of write":
                 self.complete = position
-            elif name == "restart":
-                self.restarts.append(position)
+            if name == "restart":
+                self.starts.append(position)
             names.append(name)
         return names or (["nothing"] if chunk else [])
 

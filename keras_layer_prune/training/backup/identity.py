@@ -58,8 +58,8 @@ def check_identity(own, its, directory, is_trained):
         raise ValueError(
             f"The backup in `{directory}` belongs to another training. Its {topic}: "
             f"`{other}`. Received: `{mine}`. Run the script that it was made with, "
-            "or give `BackupAndRestore` another directory, or delete this one. Nothing has "
-            "been changed."
+            "or give `BackupAndRestore` another directory, or delete this one. "
+            "Nothing has been changed."
         )
 
 
