@@ -139,10 +139,10 @@ class Child:
             timeout = None if deadline is None else max(0, deadline - time.monotonic())
             if not select.select([self._reader], [], [], timeout)[0]:
                 self._process.send_signal(signal.SIGKILL)
-                self._process.wait()
                 while self._read_marks():
                     pass
-                return True
+                # It may have ended by itself a moment before.
+                return self._process.wait() == -signal.SIGKILL
             marks = self._read_marks()
             if not marks:
                 self.wait()
