@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 SECTIONS, EPOCHS, STEPS, SAVE_FREQ = 4, 6, 10, 4
+LOST = "restarts from another place than the last backup"
 PHASES = ("step", "rebuild", "write", "any")
 # The longest time, in seconds, from the mark of a phase to the kill.
 DELAY = {"step": 0.02, "rebuild": 0.5, "write": 0.03, "any": 20.0}
@@ -56,7 +57,7 @@ def main():
         import results
 
         results.save("kills", settings, rows)
-    if not all(row["bit-identical"] and row["nothing lost"] for row in rows):
+    if not all(row["bit-identical"] and not row[LOST] for row in rows):
         sys.exit("a run did not end as the one that was never killed")
 
 
@@ -79,14 +80,15 @@ def killed_run(folder, reference, kills, dice):
     """Train in a folder, killed so many times; return what came of it."""
     hits = collections.Counter()
     lost = []
-    complete = begun = None
+    complete = begun = 0
     while True:
         child = Child(folder, folder.with_name(f"{folder.name} backup"))
         target = draw_target(dice) if sum(hits.values()) < kills else None
         was_killed = child.watch(target, dice)
-        lost += [mark for mark in child.restarts if mark not in (complete, begun)]
-        complete = child.complete or complete
-        begun = child.begun or begun
+        lost += [mark for mark in child.starts if mark not in (complete, begun)]
+        # A backup that was being written is there or not.
+        complete = complete if child.complete is None else child.complete
+        begun = begun if child.begun is None else child.begun
         if not was_killed:
             break
         hits[child.phase] += 1
@@ -94,7 +96,7 @@ def killed_run(folder, reference, kills, dice):
         "kills": sum(hits.values()),
         "hit in": dict(hits),
         "bit-identical": same(outcome(folder), outcome(reference)),
-        "nothing lost": not lost,
+        LOST: lost,
     }
 
 
@@ -109,7 +111,7 @@ class Child:
     Attributes:
         phase: What it was doing when it was killed.
         begun, complete: Positions of the last backup begun, and completed.
-        restarts: Position at which it went on, if it did, in a list.
+        starts: Position at which it began to train, if it came so far, in a list.
     """
 
     def __init__(self, folder, backup=None):
@@ -123,7 +125,7 @@ class Child:
         self._rest = b""
         self.phase = "start"
         self.begun = self.complete = None
-        self.restarts = []
+        self.starts = []
 
     def wait(self):
         if self._process.wait():
@@ -137,10 +139,10 @@ class Child:
             timeout = None if deadline is None else max(0, deadline - time.monotonic())
             if not select.select([self._reader], [], [], timeout)[0]:
                 self._process.send_signal(signal.SIGKILL)
-                self._process.wait()
                 while self._read_marks():
                     pass
-                return True
+                # It may have ended by itself a moment before.
+                return self._process.wait() == -signal.SIGKILL
             marks = self._read_marks()
             if not marks:
                 self.wait()
@@ -163,12 +165,15 @@ class Child:
             self.phase = name.removeprefix("end of ")
             if name.startswith("end of "):
                 self.phase = "between"
+            if name == "write" and not self.starts:
+                # Without a backup to go on from, the beginning is saved.
+                self.starts.append(position)
             if name == "write":
                 self.begun = position
             elif name == "end of write":
                 self.complete = position
-            elif name == "restart":
-                self.restarts.append(position)
+            if name == "restart":
+                self.starts.append(position)
             names.append(name)
         return names or (["nothing"] if chunk else [])
 
@@ -194,7 +199,7 @@ def report(rows):
     )
     print(f"{sum(hits.values())} kills in {len(rows)} runs, by moment: {dict(hits)}")
     print(f"bit-identical: {sum(row['bit-identical'] for row in rows)} of {len(rows)}")
-    print(f"nothing lost: {sum(row['nothing lost'] for row in rows)} of {len(rows)}")
+    print(f"{LOST}: {sum(len(row[LOST]) for row in rows)}")
 
 
 # The child: a script as users write it, and marks for the parent.

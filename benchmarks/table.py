@@ -223,6 +223,33 @@ def rebuild(result):
         yield "| " + " | ".join(map(str, cells + [""] * (9 - len(cells)))) + " |"
 
 
+def kills(result):
+    rows, settings = result["rows"], result["settings"]
+    hits = {
+        moment: sum(row["hit in"].get(moment, 0) for row in rows)
+        for moment in ("step", "rebuild", "write", "restart", "between")
+    }
+    same = sum(row["bit-identical"] for row in rows)
+    lost = sum(len(row[LOST]) for row in rows)
+    yield "## Killed, and started again"
+    yield ""
+    yield (
+        f"{sum(row['kills'] for row in rows)} kills by SIGKILL in {len(rows)} "
+        f"trainings of {settings['pruning events']} pruning events under "
+        "`BackupAndRestore`. Weights, gates, optimizer, random states, log and history "
+        "equal to the bit to those of a training that was never killed: "
+        f"{same} of {len(rows)}. Restarts from another place than the last complete "
+        f"backup: {lost}."
+    )
+    yield ""
+    yield "| killed in | " + " | ".join(hits) + " |"
+    yield "| --- " * (1 + len(hits)) + "|"
+    yield "| times | " + " | ".join(map(str, hits.values())) + " |"
+
+
+LOST = "restarts from another place than the last backup"
+
+
 def spread(rows, key, form):
     s = results.spread([row[key] for row in rows])
     return f"{form} ({form}-{form})".format(s["mean"], s["min"], s["max"])
@@ -237,6 +264,7 @@ SECTIONS = {
     "vertices": vertices,
     "serving": serving,
     "rebuild": rebuild,
+    "kills": kills,
 }
 
 

@@ -1,0 +1,177 @@
+"""A backup is loaded into its own training only, and no other one touches it."""
+
+import keras
+import pytest
+from killed import EPOCHS, Kill, Killed, Script, X, Y, assert_same, make_model, network
+from small_models import FEATURES, compiled, gate
+from test_damage import bytes_of
+
+from keras_layer_prune import BackupAndRestore, GatedModel, PruneSections
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The backup of a training that was killed in its second step."""
+    folder = tmp_path_factory.mktemp("backup")
+    with pytest.raises(Killed):
+        Script(folder).run(Kill(0, 1))
+    return folder
+
+
+def assert_refused(folder, match, script=None, **fit):
+    before = bytes_of(folder)
+    with pytest.raises(ValueError, match=match) as error:
+        (script or Script(folder)).run(**fit)
+    assert "Nothing has been changed" in str(error.value)
+    assert bytes_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("what", "make"),
+    [
+        ("network.*Dense", lambda: compiled(network(sections=4))),
+        ("network.*Dropout", lambda: compiled(network(dropout=0.3))),
+    ],
+)
+def test_another_network_is_refused(what, make, folder):
+    assert_refused(folder, what, Script(folder, make=make))
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        (
+            "compile: .*optimizer.*Received.*SGD",
+            {"optimizer": keras.optimizers.SGD(0.01)},
+        ),
+        (
+            "compile: .*learning_rate.*Received.*: 0.0[12]",
+            {"optimizer": keras.optimizers.Adam(0.02)},
+        ),
+        ("compile: .loss.*mae", {"loss": "mae"}),
+        ("compile: .gate_step_size.*0.5", {"gate_step_size": 0.5}),
+        ("compile: .metrics", {"metrics": ["mse"]}),
+    ],
+)
+def test_another_compile_is_refused(what, arguments, folder):
+    def make():
+        return make_model(**arguments)
+
+    assert_refused(folder, what, Script(folder, make=make))
+
+
+def test_other_data_is_refused(folder):
+    fewer = {"validation_data": None, "validation_split": 0.25}
+    assert_refused(folder, "number of training examples: 45.*Received: 33", **fewer)
+    assert_refused(folder, "steps per epoch: 6.*Received: 12", batch_size=4)
+
+
+def test_another_pruning_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(
+        "killed.PruneSections", lambda **_: PruneSections(settle_by=0.3)
+    )
+    assert_refused(folder, "callbacks.*0.8.*Received.*0.3")
+
+
+def test_names_that_keras_numbers_and_ways_to_compute_do_not_matter(tmp_path):
+    with pytest.raises(Killed):
+        Script(tmp_path).run(Kill(0, 1))
+    for _ in range(3):
+        keras.layers.Dense(1)
+    script = Script(tmp_path, run_eagerly=False)
+    with pytest.raises(Killed):
+        script.run(Kill(0, 1))
+
+
+def test_a_training_that_is_done_is_not_done_again(tmp_path):
+    done = Script(tmp_path).run(save_freq=4)
+    before = bytes_of(tmp_path)
+    again = Script(tmp_path).run(Kill(EPOCHS - 1, 0), save_freq=4)
+    assert_same(again, done)
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_backup_is_deleted_after_the_training_and_files_of_others_are_not(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(Killed):
+        Script(tmp_path).run(Kill(0))
+    assert len(list(tmp_path.iterdir())) == 2
+    Script(tmp_path).run(delete=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_model_that_was_pruned_further_than_the_backup_is_refused(tmp_path):
+    script = Script(tmp_path)
+    with pytest.raises(Killed):
+        script.run(Kill(1))
+    script.model.decide(closed=script.model.gates[:1])
+    fit_again = {"epochs": EPOCHS, "batch_size": 8, "verbose": 0}
+    backup = BackupAndRestore(tmp_path)
+    with pytest.raises(ValueError, match="pruned further than the backup.*anew"):
+        script.model.fit(X, Y, callbacks=[script.prune, backup], **fit_again)
+
+
+def test_only_the_chief_of_several_machines_writes(tmp_path, monkeypatch):
+    extended = type(make_model().distribute_strategy.extended)
+    monkeypatch.setattr(extended, "should_checkpoint", False)
+    with pytest.raises(Killed):
+        Script(tmp_path).run(Kill(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gates_of_one_name_are_refused(tmp_path):
+    def inner(name):
+        x = keras.Input((FEATURES,))
+        y = gate("gate")(keras.layers.Dense(FEATURES)(x))
+        return keras.Model(x, keras.layers.Add()([x, y]), name=name)
+
+    x = keras.Input((FEATURES,))
+    model = compiled(keras.Model(x, inner("b")(inner("a")(x))))
+    with pytest.raises(ValueError, match=r"several gates.*\['gate'\]"):
+        model.fit(X, X, callbacks=[BackupAndRestore(tmp_path)], verbose=0)
+
+
+def test_networks_that_are_not_gated_are_sent_to_the_callback_of_keras(tmp_path):
+    model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="keras.callbacks.BackupAndRestore"):
+        model.fit(X, Y, callbacks=[BackupAndRestore(tmp_path)], verbose=0)
+
+
+def test_two_backups_in_one_fit_are_refused(tmp_path):
+    backups = [BackupAndRestore(tmp_path), BackupAndRestore(tmp_path / "b")]
+    with pytest.raises(ValueError, match="one `BackupAndRestore`. Received: 2"):
+        make_model().fit(X, Y, callbacks=backups, verbose=0)
+
+
+@pytest.mark.parametrize("save_freq", [0, -1, 1.5, True, False, "batch", None])
+def test_save_freq_is_epoch_or_a_number_of_steps(save_freq, tmp_path):
+    with pytest.raises(ValueError, match='"epoch", or an int of at least 1.*Received'):
+        BackupAndRestore(tmp_path, save_freq=save_freq)
+
+
+@pytest.mark.parametrize("directory", [None, "", 3, b"x"])
+def test_directory_is_a_path(directory):
+    with pytest.raises(TypeError, match="`directory` must be a string or a path"):
+        BackupAndRestore(directory)
+
+
+def test_directory_is_no_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="which is a file"):
+        BackupAndRestore(tmp_path / "file")
+
+
+def test_its_config_makes_the_same_callback():
+    config = BackupAndRestore("a", save_freq=3, delete_checkpoint=False).get_config()
+    assert config == {"directory": "a", "save_freq": 3, "delete_checkpoint": False}
+    assert BackupAndRestore(**config).get_config() == config
+
+
+def test_an_order_of_data_that_nothing_repeats_is_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setattr("tensorflow.compat.v1.get_seed", lambda _: (87654321, 0))
+    backup = BackupAndRestore(tmp_path, save_freq=3)
+    model = GatedModel(network())
+    model.compile("sgd", "mse", run_eagerly=True)
+    with pytest.warns(UserWarning, match="cannot be repeated.*set_random_seed"):
+        model.fit(X, Y, callbacks=[backup], verbose=0)
