@@ -21,6 +21,7 @@ from equivalence import gate_and_rebuild
 
 import keras_layer_prune as klp
 
+COMMAND = "python benchmarks/keras_hub_models.py"
 TOKENS = 30
 SIZES = {"num_layers": 6, "num_heads": 2, "hidden_dim": 16}
 
@@ -33,7 +34,7 @@ def main():
         if re.search(arguments.models, name):
             rows[name] = row_of(name, arguments.seed)
             in_order = [rows[name] for name in MAKERS if name in rows]
-            results.save("keras_hub", settings, in_order)
+            results.save("keras_hub", settings, in_order, COMMAND)
     return 1 if any(row["problems"] for row in rows.values()) else 0
 
 
