@@ -19,8 +19,11 @@ def names(pattern="") -> list[str]:
 
 
 def full_size(name):
-    """A model as its paper has it: 1,000 classes, images of its own size."""
-    return getattr(keras.applications, name)(weights=None)
+    """A model as it is known: 1,000 classes, images of its own size."""
+    maker = getattr(keras.applications, name)
+    model = maker(weights=None)
+    is_known = None not in model.input_shape[1:]
+    return model if is_known else maker(weights=None, input_shape=(224, 224, 3))
 
 
 def small(name, seed):

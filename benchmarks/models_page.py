@@ -66,9 +66,8 @@ def page(result) -> str:
         "",
         *(f"- **{row['model']}**: {why(row)}" for row in rows if not row["prunable"]),
         "",
-        f"Keras {versions['keras']}. Every model in the table was gated, a random half "
-        "of its gates closed, rebuilt, saved and exported, and the outputs compared: "
-        "[benchmarks/README.md](../benchmarks/README.md).",
+        f"Keras {versions['keras']}. That the outputs stay as they are when sections "
+        "leave is measured in [benchmarks/README.md](../benchmarks/README.md).",
     ]
     return "\n".join(parts) + "\n"
 

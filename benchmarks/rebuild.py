@@ -54,7 +54,8 @@ def main():
         print(markdown(rows[name]), flush=True)
         # Kept at once: a run of all models can be cut off and gone on with.
         in_order = [rows[name] for name in sorted(rows)]
-        results.save("rebuild", {"seed": arguments.seed}, in_order)
+        settings = {"seed": arguments.seed}
+        results.save("rebuild", settings, in_order, "python benchmarks/rebuild.py")
         keras.backend.clear_session()
         gc.collect()
     return 1 if any(row["problems"] for row in rows.values()) else 0

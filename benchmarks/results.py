@@ -17,11 +17,18 @@ FOLDER = Path(__file__).parent / "results"
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 
-def save(name, settings, rows):
-    """Write one benchmark's rows; the command that was run is part of the result."""
+def save(name, settings, rows, command=None):
+    """Write one benchmark's rows; the command that makes them is part of the result.
+
+    Args:
+        name: String, the file's name.
+        settings: Dictionary.
+        rows: List of dictionaries.
+        command: String, for a benchmark that can be run in parts. None: as it was run.
+    """
     FOLDER.mkdir(exist_ok=True)
     result = {
-        "command": "python " + " ".join(sys.argv),
+        "command": command or "python " + " ".join(sys.argv),
         "machine": machine(),
         "versions": versions(),
         "settings": settings,

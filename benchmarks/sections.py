@@ -31,7 +31,8 @@ def main():
         print(rows[name], flush=True)
         keras.backend.clear_session()
         gc.collect()
-    results.save("sections", {}, [rows[name] for name in sorted(rows)])
+    in_order = [rows[name] for name in sorted(rows)]
+    results.save("sections", {}, in_order, "python benchmarks/sections.py")
 
 
 def parse_arguments():

@@ -85,7 +85,10 @@ def _keeps_shape(call) -> bool:
     if not isinstance(source, keras.KerasTensor) or len(call.outputs) > 1:
         return False
     (output,) = call.outputs
-    is_same = (
-        tuple(source.shape) == tuple(output.shape) and source.dtype == output.dtype
-    )
-    return is_same and keras.backend.is_float_dtype(output.dtype)
+    is_same = tuple(source.shape) == tuple(output.shape)
+    # Their precision may differ: a layer casts what it is given.
+    return is_same and all(map(_is_float, (source, output)))
+
+
+def _is_float(tensor) -> bool:
+    return keras.backend.is_float_dtype(tensor.dtype)

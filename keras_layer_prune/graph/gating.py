@@ -66,6 +66,7 @@ def gate_sections(
             draws,
             None if seed is None else seed + i,
             name=f"{place.section.name}_gate",
+            dtype=place.dtype,
         )
         for i, place in enumerate(places)
     }

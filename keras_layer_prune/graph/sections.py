@@ -1,7 +1,7 @@
 """The dry run: what could leave a model, and why the rest could not."""
 
 import collections
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -66,11 +66,13 @@ class FoundSection(NamedTuple):
         edge: Key of the place between branch and addition, see `edge`; for a block,
             of the place around it, see `around`.
         layers: Set of the layers that would leave.
+        dtype: Policy of the gate. None: that of the session.
     """
 
     section: Section
     edge: tuple
     layers: set
+    dtype: Any = None
 
 
 def read_sections(model) -> list[FoundSection]:
@@ -151,7 +153,7 @@ def _block(block, names) -> FoundSection:
         reason=reason,
         advice=advice_on_block(block),
     )
-    return FoundSection(section, around(block.call), {layer})
+    return FoundSection(section, around(block.call), {layer}, layer.dtype_policy)
 
 
 def _hidden(block, names) -> FoundSection:

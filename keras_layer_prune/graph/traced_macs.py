@@ -88,7 +88,7 @@ def _of_einsum(operation) -> int:
     if len(operation.inputs) < 2:
         return 0
     operands, output = operation.get_attr("equation").decode().split("->")
-    summed: dict = {}
+    summed: dict[str, int] = {}
     for letters, tensor in zip(operands.split(","), operation.inputs, strict=True):
         # Lengths are read from the end: an ellipsis stands first, for leading axes.
         lengths = reversed(tensor.shape.as_list())

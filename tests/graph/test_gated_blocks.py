@@ -1,5 +1,8 @@
 """Layers that hold their residual connections inside, found and gated as a whole."""
 
+import pathlib
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import keras_layer_prune as klp
 from keras_layer_prune.graph.gates import check_gated_network, find_gates
 
 layers = keras.layers
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "which_models_can_be_pruned.md"
 BLOCKS = ["Encoder", "Decoder"]
 
 
@@ -188,3 +192,48 @@ def test_a_model_in_time_distributed_is_named():
     assert "`per_step` with additions" in section.reason
     assert "TimeDistributed" in section.reason
     assert "Call `per_step` in the graph" in section.advice
+
+
+def test_the_recipe_of_the_docs_opens_a_block():
+    *_, recipe = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names = {"keras": keras}
+    exec(recipe, names)
+    inputs = keras.Input((5, WIDTH))
+    block = Encoder()
+    closed = keras.Model(inputs, block(inputs))
+    network = keras.Model(inputs, names["opened"](block, inputs))
+    moved(closed)
+    assert klp.max_difference(closed, network) < 1e-5
+    kinds = {x.layers[-1]: x.kind for x in klp.find_sections(network)}
+    assert kinds == {"attention": "identity", "narrow": "identity"}
+
+
+def test_blocks_leave_while_their_network_trains():
+    network = klp.gate_sections(
+        moved(Backbone(2)), prior=klp.FlatteningPrior(1e6), initial_probability=0.5
+    )
+    model = klp.GatedModel(network)
+    model.compile("sgd", {"sequence": "mse", "pooled": "mse"})
+    targets = {"sequence": np.zeros((4, 7, WIDTH)), "pooled": np.zeros((4, 3))}
+    model.fit(
+        sentences(),
+        targets,
+        epochs=3,
+        verbose=0,
+        callbacks=[klp.PruneSections()],
+    )
+    kinds = {type(layer).__name__ for layer in model.network.layers}
+    assert not {"Encoder", "GatedLayer"} & kinds
+    assert model.gates == []
+
+
+def test_a_half_precision_block_in_a_full_precision_session_stays_half():
+    # As after loading a network that was made under another policy.
+    inputs = keras.Input((5, WIDTH))
+    network = keras.Model(inputs, Encoder(dtype="mixed_bfloat16")(inputs))
+    gated = klp.gate_sections(moved(network), initial_probability=1.0)
+    assert gated.outputs[0].dtype == network.outputs[0].dtype == "bfloat16"
+    x = np.random.default_rng(0).normal(size=(4, 5, WIDTH)).astype("float32")
+    expected, outputs = (np.asarray(m(x), "float32") for m in (network, gated))
+    # `x + (layer(x) - x)` is rounded twice, and the layer alone is not.
+    np.testing.assert_allclose(outputs, expected, rtol=0.02, atol=0.05)

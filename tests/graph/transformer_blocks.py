@@ -27,14 +27,16 @@ class Encoder(layers.Layer):
         self.supports_masking = True
 
     def build(self, inputs_shape):
-        width = inputs_shape[-1]
-        self.attention = layers.MultiHeadAttention(self.heads, width, name="attention")
+        width, policy = inputs_shape[-1], {"dtype": self.dtype_policy}
+        self.attention = layers.MultiHeadAttention(
+            self.heads, width, name="attention", **policy
+        )
         self.attention.build(inputs_shape, inputs_shape)
-        self.norm = layers.LayerNormalization(name="norm")
+        self.norm = layers.LayerNormalization(name="norm", **policy)
         self.norm.build(inputs_shape)
-        self.wide = layers.Dense(2 * width, activation="gelu", name="wide")
+        self.wide = layers.Dense(2 * width, "gelu", name="wide", **policy)
         self.wide.build(inputs_shape)
-        self.narrow = layers.Dense(width, name="narrow")
+        self.narrow = layers.Dense(width, name="narrow", **policy)
         self.narrow.build((*inputs_shape[:-1], 2 * width))
         self.built = True
 
