@@ -278,9 +278,8 @@ def mark(result) -> str:
 HEAD = f"""\
 # Optimizers and a pruning event
 
-Made by `python tests/training/optimizer_cases.py --write`; the tests run every cell
-(those marked slow included) and
-fail when this page is not what they would write.
+Made by `python tests/training/optimizer_cases.py --write`; the tests run every cell,
+most of them with `-m slow`, and fail when this page is not what they would write.
 
 A network of three sections trains for {STEPS_BEFORE} steps, its middle section leaves,
 and it trains for {STEPS_AFTER} more. "equal" says that every variable of the optimizer
