@@ -16,7 +16,7 @@ from keras import tree
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
-from keras_layer_prune.graph.seams import Seams, inputs_of_others
+from keras_layer_prune.graph.seams import Seams
 from keras_layer_prune.graph.status import (
     Status,
     needed_calls,
@@ -80,13 +80,8 @@ class Retrace:
             private.new_input, private.input_structure(functional)
         )
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
-        needed = needed_calls(functional, statuses)
-        deserted = inputs_of_others(calls, needed)
-        for call in needed:
+        for call in needed_calls(functional, statuses):
             values.update(call.outputs, self._call_again(call, values))
-            for x in call.outputs:
-                if id(x) in deserted and not values.is_zero(x):
-                    self._seams.tear(values.tensor(x))
         if inputs is None:
             self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(

@@ -21,7 +21,11 @@ class Seams:
         self._torn: dict[int, keras.KerasTensor] = {}
 
     def tear(self, tensor):
-        """Note that something is gone that took a tensor, or that made it."""
+        """Note that a section is gone that stood before or behind a tensor.
+
+        Not so where a section is gone that merely took it too: whatever else takes it
+        stood beside it from the start.
+        """
         self._torn[id(tensor)] = tensor
 
     def calls_for(self, tensor, operation) -> bool:
@@ -36,21 +40,6 @@ class Seams:
     def sewn(self, tensor, name) -> keras.KerasTensor:
         """A tensor behind a seam of the given name."""
         return Seam(name=name, dtype=tensor.dtype)(tensor)
-
-
-def inputs_of_others(calls, needed) -> set[int]:
-    """What is taken by calls that are no longer needed.
-
-    Args:
-        calls: List of calls.
-        needed: List of those among them that stay.
-
-    Returns:
-        Set of `id`s of tensors.
-    """
-    kept = {id(call.outputs[0]) for call in needed}
-    others = [call for call in calls if id(call.outputs[0]) not in kept]
-    return {id(x) for call in others for x in call.inputs}
 
 
 def _is_linear(operation) -> bool:

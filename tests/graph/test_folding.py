@@ -262,7 +262,7 @@ def test_a_factorised_shortcut_stays_factorised():
     check_not_folded(row((4,), layer), maps=2)
 
 
-@pytest.mark.parametrize("make", ["GatedResidual", "GatedLayer", "projection"])
+@pytest.mark.parametrize("make", ["GatedResidual", "GatedLayer", "addition"])
 def test_every_kind_of_section_may_have_stood_between(make):
     x = inputs = keras.Input((4,))
     x = layers.Dense(6)(x)
@@ -271,9 +271,18 @@ def test_every_kind_of_section_may_have_stood_between(make):
     elif make == "GatedLayer":
         x = GatedLayer(layers.Dense(6, "tanh"), gate=gate(0.0))(x)
     else:
-        branch = gate(0.0)(layers.Dense(5, "tanh")(x))
-        x = layers.Add()([branch, layers.Dense(5)(x)])
+        x = layers.Add()([gate(0.0)(layers.Dense(6, "tanh")(x)), x])
     check_folded(model(inputs, layers.Dense(3)(x)))
+
+
+def test_a_projection_that_was_behind_a_layer_from_the_start_stays_behind_it():
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(6, name="first")(x)
+    branch = gate(0.0)(layers.Dense(5, "tanh")(x))
+    x = layers.Add()([branch, layers.Dense(5, name="projection")(x)])
+    network = model(inputs, layers.Dense(3, name="last")(x))
+    slim = check_folded(network, maps=2)
+    assert [layer.name for layer in maps_in(slim)] == ["first", "last"]
 
 
 def test_a_shortcut_of_several_layers_is_folded_too():
