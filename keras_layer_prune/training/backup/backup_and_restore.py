@@ -14,7 +14,7 @@ from keras_layer_prune.training.backup.randomness import (
     random_states,
     set_random_states,
 )
-from keras_layer_prune.training.backup.replay import check_names
+from keras_layer_prune.training.backup.replay import check_names, decisions
 from keras_layer_prune.training.backup.snapshot import (
     Position,
     capture,
@@ -215,8 +215,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _check_log(self, state):
         """Raise if the model has been pruned in a way that the backup has not."""
-        own = [dict(entry) for entry in self.model.pruning_log]
-        if own != state["pruning_log"][: len(own)]:
+        own = decisions(self.model.pruning_log)
+        if own != decisions(state["pruning_log"])[: len(own)]:
             raise ValueError(
                 f"The model has been pruned further than the backup in "
                 f"`{self.directory}`, and sections do not come back. Make the model "
