@@ -48,7 +48,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     Where it stands among the callbacks does not matter. Callbacks with `get_state()`
     and `set_state(state)`, as JSON keeps it, are saved too, as are `EarlyStopping`,
     `ReduceLROnPlateau`, `ModelCheckpoint` and `SwapEMAWeights` of Keras. After a
-    restart in the middle of an epoch, callbacks see its last step a second time.
+    restart in the middle of an epoch, callbacks see its last step a second time. Under
+    a distribution strategy the metrics of that epoch are the same up to rounding.
 
     The data must come in the same order when the script runs again:
 
