@@ -14,7 +14,7 @@ from keras_layer_prune.training.backup.randomness import (
     random_states,
     set_random_states,
 )
-from keras_layer_prune.training.backup.replay import check_names
+from keras_layer_prune.training.backup.replay import check_names, decisions
 from keras_layer_prune.training.backup.snapshot import (
     Position,
     capture,
@@ -49,7 +49,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     Where it stands among the callbacks does not matter. Callbacks with `get_state()`
     and `set_state(state)`, as JSON keeps it, are saved too, as are `EarlyStopping`,
     `ReduceLROnPlateau`, `ModelCheckpoint` and `SwapEMAWeights` of Keras. After a
-    restart in the middle of an epoch, callbacks see its last step a second time.
+    restart in the middle of an epoch, callbacks see its last step a second time. Under
+    a distribution strategy the metrics of that epoch are the same up to rounding.
 
     The data must come in the same order when the script runs again:
 
@@ -216,8 +217,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _check_log(self, state):
         """Raise if the model has been pruned in a way that the backup has not."""
-        own = [dict(entry) for entry in self.model.pruning_log]
-        if own != state["pruning_log"][: len(own)]:
+        own = decisions(self.model.pruning_log)
+        if own != decisions(state["pruning_log"])[: len(own)]:
             raise ValueError(
                 f"The model has been pruned further than the backup in "
                 f"`{self.directory}`, and sections do not come back. Make the model "

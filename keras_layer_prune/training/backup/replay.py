@@ -28,7 +28,7 @@ def replay(model, entries):
 
     Args:
         model: `GatedModel` whose network has all gates that the entries name.
-        entries: List of further entries for its `pruning_log`.
+        entries: List of entries of a `pruning_log`.
     """
     for _, event in itertools.groupby(entries, lambda entry: entry["event"]):
         gates = {gate.name: gate for gate in model.gates}
@@ -36,7 +36,11 @@ def replay(model, entries):
         for entry in event:
             chosen[entry["action"]].append(gates[entry["section"]])
         shrink(model, chosen["removed"], chosen["kept"])
-    model.pruning_log.extend(entries)
+
+
+def decisions(entries) -> list[tuple]:
+    """What the entries of a pruning log did to the network, without figures."""
+    return [(e["section"], e["action"], e.get("event")) for e in entries]
 
 
 def renamed(value, names):

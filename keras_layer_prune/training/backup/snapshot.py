@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from keras_layer_prune import _keras_private as private
@@ -71,6 +70,8 @@ def restore_network(model, state):
         ValueError: If the network that results is not the one that was saved.
     """
     replay(model, state["pruning_log"][len(model.pruning_log) :])
+    # What was decided in an earlier `fit` need not have the same figures again.
+    model.pruning_log[:] = state["pruning_log"]
     groups = _variables(model)
     for name in ("model", "optimizer"):
         _check_variables(name, groups[name], state["variables"][name])
@@ -180,5 +181,11 @@ def _plain(value):
         return [_plain(part) for part in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    array = np.asarray(keras.ops.convert_to_numpy(value))
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            "A backup holds numbers, strings, lists and dictionaries. Received a "
+            f"{type(value).__name__} in the logs or in what a callback's `get_state()` "
+            f"returned: {value!r}"
+        )
     return array.tolist()

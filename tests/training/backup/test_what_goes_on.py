@@ -87,7 +87,7 @@ def test_several_steps_in_one_execution(tmp_path):
     def graph():
         return make(run_eagerly=False, steps_per_execution=2)
 
-    assert_goes_on(tmp_path, Kill(1, 3), make=graph)
+    assert_goes_on(tmp_path, Kill(1, 3), make=graph, verbose=1)
 
 
 def test_several_steps_of_accumulated_gradients_and_averaged_weights(tmp_path):
@@ -99,6 +99,21 @@ def test_several_steps_of_accumulated_gradients_and_averaged_weights(tmp_path):
         )
 
     assert_goes_on(tmp_path, Kill(0, 4), Kill(2, 1), make=careful)
+
+
+class Odd(keras.callbacks.Callback):
+    def get_state(self):
+        return {"model": self.model}
+
+    def set_state(self, state):
+        pass
+
+
+def test_a_state_that_is_not_plain_is_an_error_before_the_first_step(tmp_path):
+    script = Script(tmp_path, make=make)
+    with pytest.raises(TypeError, match="Received a GatedModel.*`get_state"):
+        script.run(Odd(), **SETTINGS)
+    assert int(script.model.optimizer.iterations) == 0
 
 
 class Stop(keras.callbacks.Callback):
