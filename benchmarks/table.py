@@ -13,7 +13,8 @@ INTRODUCTION = """# Benchmarks
 
 Made by `python benchmarks/table.py` from the JSON files in `results/`; each of them
 names the command, the machine and the versions. Figures are means, with the smallest
-and the largest in brackets.
+and the largest in brackets. LeNet, VGG16 and the transformer were trained while the
+machine did other work: their wall times say little.
 """
 
 
