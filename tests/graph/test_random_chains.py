@@ -41,7 +41,8 @@ def test_a_folded_chain_computes_the_same_with_no_more_work(plan):
     slim, plain = strip_gates(network), not_folded(network)
     for y, other in zip(outputs_of(network), outputs_of(slim), strict=True):
         assert y.shape == other.shape
-        assert np.max(np.abs(y - other)) <= 1e-5 * np.max(np.abs(y))
+        # Of terms of size 1 that all but cancel, their rounding is left.
+        assert np.max(np.abs(y - other)) <= 1e-5 * np.max(np.abs(y)) + 1e-7
     costs, before = (summarize(m, latency=False) for m in (slim, plain))
     assert costs.macs <= before.macs
     assert kinds_in(slim).isdisjoint({"Seam", "BernoulliGate", "GatedResidual"})
