@@ -51,6 +51,8 @@ def machine():
         "cores": os.cpu_count(),
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "system": platform.system(),
+        # At the end of the run: about the number of busy cores, this run's included.
+        "load average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -31,9 +31,12 @@ def main():
 
 def provenance(result):
     machine, versions = result["machine"], result["versions"]
+    load = machine.get("load average")
+    busy = "" if load is None else f"load average {load:.1f}, "
     return (
-        f"`{result['command']}`; {machine['cores']} cores, {machine['gpus']} GPUs, "
-        f"TensorFlow {versions['tensorflow']}, Keras {versions['keras']}.\n"
+        f"`{result['command']}`; {machine['cores']} cores, {busy}"
+        f"{machine['gpus']} GPUs, TensorFlow {versions['tensorflow']}, "
+        f"Keras {versions['keras']}.\n"
     )
 
 
