@@ -242,7 +242,8 @@ def train(folder, backup, marks):
         verbose=0,
     )
 
-    Path(folder).mkdir()
+    # A kill may hit it when the training is over, too.
+    Path(folder).mkdir(exist_ok=True)
     variables = [*model.variables, *model.optimizer.variables]
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(variables)}
     rest = {
