@@ -47,7 +47,7 @@ class Recorder:
 def estimate(monkeypatch, network, target, gate_gradient):
     """Mean and standard error of what `gate_gradient` says of each gate."""
     recorder = Recorder()
-    monkeypatch.setattr("keras_layer_prune.training.gated_model.move_gates", recorder)
+    monkeypatch.setattr("keras_layer_prune.training.training_step.move_gates", recorder)
     model = compiled(
         network,
         keras.optimizers.SGD(0.0),

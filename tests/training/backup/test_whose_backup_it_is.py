@@ -30,7 +30,10 @@ def assert_refused(folder, match, script=None, **fit):
     ("what", "make"),
     [
         ("network.*Dense", lambda: compiled(network(sections=4))),
-        ("network.*Dropout", lambda: compiled(network(dropout=0.3))),
+        (
+            'network.*"rate": 0.2.*Received.*"rate": 0.3',
+            lambda: compiled(network(dropout=0.3)),
+        ),
     ],
 )
 def test_another_network_is_refused(what, make, folder):
@@ -62,7 +65,7 @@ def test_another_compile_is_refused(what, arguments, folder):
 
 def test_other_data_is_refused(folder):
     fewer = {"validation_data": None, "validation_split": 0.25}
-    assert_refused(folder, "number of training examples: 45.*Received: 33", **fewer)
+    assert_refused(folder, "number of training examples: `45`. Received: `33`", **fewer)
     assert_refused(folder, "steps per epoch: 6.*Received: 12", batch_size=4)
 
 
