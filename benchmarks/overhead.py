@@ -41,7 +41,7 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--pairs", type=int, default=240)
     parser.add_argument("--estimators", nargs="+", default=["first_order"])
     return parser.parse_args()
 
