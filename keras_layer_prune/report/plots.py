@@ -1,8 +1,6 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
-import os
-
-from keras_layer_prune.variational._checks import finite_number
+from keras_layer_prune.variational._checks import checked_path, finite_number
 
 MATPLOTLIB_ADVICE = "Plots need matplotlib: `pip install keras_layer_prune[examples]`."
 
@@ -59,10 +57,8 @@ def _checked(trajectories, path, settled_at) -> str:
     """Raise unless a plot can be drawn; return the path as a string."""
     if settled_at is not None:
         finite_number("settled_at", settled_at)
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"`path` must be a path. Received: path={path!r}")
     check_trajectories(trajectories)
-    return os.fspath(path)
+    return checked_path(path)
 
 
 def check_trajectories(trajectories):

@@ -2,13 +2,13 @@
 
 import html
 import math
-import os
 from numbers import Real
 from pathlib import Path
 
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
+from keras_layer_prune.variational._checks import checked_new_path
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 2em auto;
@@ -49,13 +49,8 @@ def write_report(model, path, history=None, trajectories=None):
             "`model` must be a `GatedModel`, whose `pruning_log` the report tells. "
             f"Received: model={model!r}"
         )
-    _check(path, history, trajectories)
-    path = Path(path)
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists, and nothing is overwritten. Choose another path, or "
-            "remove the file."
-        )
+    path = Path(checked_new_path(path))
+    _check(history, trajectories)
     curves = getattr(history, "history", history) or {}
     parts = [
         _summary(model),
@@ -67,9 +62,7 @@ def write_report(model, path, history=None, trajectories=None):
     path.write_text(_page(model.name, "".join(parts)), encoding="utf-8")
 
 
-def _check(path, history, trajectories):
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"`path` must be a path. Received: path={path!r}")
+def _check(history, trajectories):
     curves = getattr(history, "history", history)
     if curves is not None and not _are_curves(curves):
         raise TypeError(

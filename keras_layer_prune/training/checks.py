@@ -1,7 +1,6 @@
 """Checks of what users hand to the training, made before any work."""
 
 import collections
-import os
 
 import keras
 from keras import tree
@@ -38,17 +37,6 @@ def listed(callbacks) -> list:
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks.callbacks
     return tree.flatten(callbacks)
-
-
-def checked_new_path(path) -> str:
-    """Return a path as a string, or raise if something is there already."""
-    path = os.fspath(path)
-    if os.path.lexists(path):
-        raise FileExistsError(
-            f"`{path}` exists, and nothing is overwritten. Choose another path, or "
-            "remove what is there."
-        )
-    return path
 
 
 def checked_pruning_log(log) -> list[dict]:

@@ -20,7 +20,6 @@ from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.checks import (
     checked_decision,
-    checked_new_path,
     checked_pruning_log,
     checked_step_size,
     checked_weight_prior,
@@ -45,6 +44,7 @@ from keras_layer_prune.training.training_step import (
 )
 from keras_layer_prune.variational._checks import (
     checked_config,
+    checked_new_path,
     one_of,
     whole_number,
 )

@@ -1,6 +1,7 @@
 """Checks of arguments that mean the same everywhere."""
 
 import math
+import os
 from numbers import Integral, Real
 
 
@@ -77,6 +78,24 @@ def flag(name: str, value) -> bool:
             f"{type(value).__name__}"
         )
     return value
+
+
+def checked_path(path) -> str:
+    """Return a path as a string, or raise if it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`path` must be a path. Received: path={path!r}")
+    return os.fspath(path)
+
+
+def checked_new_path(path) -> str:
+    """Return a path as a string, or raise if something is there already."""
+    path = checked_path(path)
+    if os.path.lexists(path):
+        raise FileExistsError(
+            f"`{path}` exists, and nothing is overwritten. Choose another path, or "
+            "remove what is there."
+        )
+    return path
 
 
 def checked_config(config) -> dict:

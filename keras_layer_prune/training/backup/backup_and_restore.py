@@ -27,6 +27,7 @@ from keras_layer_prune.training.backup.snapshot import (
 )
 from keras_layer_prune.training.backup.store import Store
 from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.variational._checks import checked_config, flag
 
 
@@ -100,7 +101,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         """Go on where an earlier run was, or save the beginning."""
         self._check_model()
         self._store = Store(self.directory)
-        self._is_chief = self.model.distribute_strategy.extended.should_checkpoint
+        self._is_chief = is_chief(self.model.distribute_strategy)
         self._epoch = self.data.first_epoch
         self._step = self._unsaved = 0
         self._resumed = None
