@@ -7,6 +7,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.branches import FoundCall, find_calls, has_additions
+from keras_layer_prune.graph.zero import package_of
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -63,7 +64,7 @@ def first_argument(call):
 
 def _is_block(call) -> bool:
     layer = call.operation
-    is_known = type(layer).__module__.split(".")[0] == "keras"
+    is_known = package_of(layer) == "keras"
     return not is_known and _hides_layers(layer) and _keeps_shape(call)
 
 

@@ -5,6 +5,7 @@ import math
 import keras
 
 from keras_layer_prune.graph.traced_macs import traced_macs
+from keras_layer_prune.graph.zero import package_of
 
 _DENSE = (keras.layers.Dense,)
 _CONVOLUTIONS = (
@@ -80,9 +81,8 @@ def _is_to_be_traced(layer) -> bool:
     """Whether a layer may multiply in ways that only its call knows."""
     if isinstance(layer, _TRACED):
         return True
-    package = type(layer).__module__.split(".")[0]
     is_layer = isinstance(layer, keras.layers.Layer)
-    return is_layer and package not in ("keras", "keras_layer_prune")
+    return is_layer and package_of(layer) not in ("keras", "keras_layer_prune")
 
 
 def _count(shape) -> int:

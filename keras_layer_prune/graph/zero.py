@@ -37,7 +37,7 @@ def maps_zero_to_zero(operation) -> bool:
 
     Conservative: what is not known to do so does not.
     """
-    if type(operation).__module__.split(".")[0] not in _PACKAGES:
+    if package_of(operation) not in _PACKAGES:
         return False
     name = type(operation).__name__
     if name in AFFINE:
@@ -95,8 +95,12 @@ def _is_scaled_addition(operation) -> bool:
 def is_keras(operation, name) -> bool:
     """Whether an operation is the one of Keras with this class name."""
     # `keras.layers.Add` and the raw operation behind `a + b` share the name.
-    kind = type(operation)
-    return kind.__name__ == name and kind.__module__.split(".")[0] == "keras"
+    return type(operation).__name__ == name and package_of(operation) == "keras"
+
+
+def package_of(operation) -> str:
+    """The package that an operation's class comes from."""
+    return type(operation).__module__.split(".")[0]
 
 
 def _activation_keeps_zero(operation) -> bool:

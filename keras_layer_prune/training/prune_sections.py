@@ -174,8 +174,9 @@ class PruneSections(keras.callbacks.Callback):
         self._last_step = math.ceil(self.settle_by * total)
         first_step = round(self.hold * total)
         self.model.clock.start(self._step, first_step, self._last_step)
-        self._middle = (max(first_step, self._step) + self._last_step) // 2
-        moving_steps = self._last_step - max(first_step, self._step)
+        moves_from = max(first_step, self._step)
+        self._middle = (moves_from + self._last_step) // 2
+        moving_steps = self._last_step - moves_from
         self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
