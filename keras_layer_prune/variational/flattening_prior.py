@@ -26,24 +26,6 @@ def flattening_cost(theta, log_gamma):
     return theta * log_gamma
 
 
-def best_prior_probability(theta, log_gamma):
-    """The prior probability at which the minimum of `flattening_cost` is reached.
-
-    `argmin{ KL(Bernoulli(theta) || Bernoulli(pi)) - log p(pi) }` over `pi`.
-
-    Args:
-        theta: Tensor of any shape, in `[0, 1]`. Probability of an open gate.
-        log_gamma: Float, in nats for the whole training set.
-
-    Returns:
-        Tensor shaped like `theta`, in `[0, 1]`.
-    """
-    theta = tf.convert_to_tensor(theta)
-    # `theta / (theta + gamma * (1 - theta))`, without `gamma`, which overflows.
-    log_odds = tf.math.log(theta) - tf.math.log1p(-theta)
-    return tf.sigmoid(log_odds - tf.cast(log_gamma, theta.dtype))
-
-
 @keras.saving.register_keras_serializable("keras_layer_prune")
 class FlatteningPrior:
     """Hyper-prior that makes every gate deterministic, and prices it.

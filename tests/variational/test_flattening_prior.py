@@ -8,7 +8,6 @@ from scipy import special
 
 from keras_layer_prune import FlatteningPrior
 from keras_layer_prune.variational.flattening_prior import (
-    best_prior_probability,
     flattening_cost,
 )
 
@@ -44,23 +43,6 @@ def test_the_cost_equals_a_search_over_pi(theta, log_gamma):
     closed = costs_over_pi(0.0, log_gamma)[1].min()
     cost = flattening_cost(theta, log_gamma)
     np.testing.assert_allclose(cost, searched - closed, atol=1e-3)
-
-
-@pytest.mark.parametrize("log_gamma", LOG_GAMMAS)
-@pytest.mark.parametrize("theta", THETAS)
-def test_the_best_prior_probability_is_where_the_search_ends(theta, log_gamma):
-    pi, costs = costs_over_pi(theta, log_gamma)
-    best = best_prior_probability(tf.constant(theta, "float64"), log_gamma)
-    np.testing.assert_allclose(best, pi[costs.argmin()], atol=1e-4)
-
-
-@pytest.mark.parametrize("log_gamma", [-600.0, 600.0])
-@pytest.mark.parametrize("theta", [0.0, 1.0])
-def test_decided_gates_have_their_own_value_as_best_prior_at_usual_prices(
-    theta, log_gamma
-):
-    # `exp(600)` is infinite in float32.
-    assert float(best_prior_probability(tf.constant(theta), log_gamma)) == theta
 
 
 def test_the_cost_is_what_the_prior_says_and_keeps_the_shape():
