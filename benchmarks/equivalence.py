@@ -8,11 +8,11 @@ nothing.
 import pathlib
 import random
 import tempfile
-import time
 
 import results  # noqa: F401  # isort: skip
 import keras
 import numpy as np
+import timing
 import without_package
 
 import keras_layer_prune as klp
@@ -41,13 +41,13 @@ def gate_and_rebuild(model, inputs, seed, export=True, imports=()) -> dict:
     Returns:
         Dictionary; `"problems"` is a list of what is not as it must be.
     """
-    gated, gate_seconds = timed(
+    gated, gate_seconds = timing.timed(
         klp.gate_sections, model, initial_probability=1.0, seed=seed
     )
     open_difference = relative_difference(model, gated, inputs)
     closed = close_half(gated, seed)
-    smaller, rebuild_seconds = timed(klp.remove_closed_sections, gated)
-    slim, strip_seconds = timed(klp.strip_gates, smaller)
+    smaller, rebuild_seconds = timing.timed(klp.remove_closed_sections, gated)
+    slim, strip_seconds = timing.timed(klp.strip_gates, smaller)
     del smaller
     row = {
         "gate_seconds": gate_seconds,
@@ -144,9 +144,3 @@ def names(layers) -> set:
 
 def paths(layers) -> set:
     return {variable.path for layer in layers for variable in layer.variables}
-
-
-def timed(function, *args, **kwargs):
-    start = time.perf_counter()
-    result = function(*args, **kwargs)
-    return result, time.perf_counter() - start

@@ -8,9 +8,9 @@ machine; what counts is the ratio of each pair.
 
 import argparse
 import statistics
-import time
 
 import results
+import timing
 
 import networks  # isort: skip
 import keras
@@ -105,9 +105,7 @@ def make_batch(arguments):
 def compare(name, jit, first, second, arguments):
     batch = make_batch(arguments)
     steps = [make_step(model, batch) for model in (first, second)]
-    for step in steps * 5:
-        step()
-    pairs = [[seconds(step) for step in steps] for _ in range(arguments.pairs)]
+    pairs = timing.in_turn(steps, arguments.pairs, warm_up=5)
     ratios = sorted(a / b for a, b in pairs)
     return {
         "what": name,
@@ -130,12 +128,6 @@ def make_step(model, batch):
         )
 
     return step
-
-
-def seconds(step):
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def print_row(row):

@@ -71,7 +71,7 @@ def run(data, arguments):
         data.train, arguments.batch_size, arguments.seed
     )
     compile_model(model, len(batches) * epochs, arguments)
-    costs_before = costs(network_of(model))
+    costs_before = recipe.costs(network_of(model))
     watch = Watch()
     callbacks = [watch, *other_callbacks(arguments)]
     start = time.perf_counter()
@@ -93,7 +93,7 @@ def run(data, arguments):
         "validation": history["val_accuracy"][-1],
         "test": recipe.accuracy(slim, data.test),
         "before": costs_before,
-        "after": costs(slim),
+        "after": recipe.costs(slim),
         "latency ms": {n: 1e3 * klp.paired_latencies([slim], n)[0] for n in (1, 256)},
         "sections by epoch": history.get("sections"),
         "log": [dict(entry) for entry in getattr(model, "pruning_log", [])],
@@ -131,11 +131,6 @@ def compile_model(model, steps, arguments):
         jit_compile=not arguments.no_jit,
         steps_per_execution=arguments.steps_per_execution,
     )
-
-
-def costs(network):
-    summary = klp.summarize(network, latency=False)
-    return {"parameters": summary.parameters, "macs": summary.macs}
 
 
 class Watch(keras.callbacks.Callback):

@@ -104,19 +104,17 @@ def drop(network, sections, scores, budget):
 
 
 def macs(network):
-    return klp.summarize(network, latency=False).macs
+    return recipe.costs(network)["macs"]
 
 
 def result_row(kind, seed, network, data, seconds):
-    summary = klp.summarize(network, latency=False)
     return {
         "kind": kind,
         "seed": seed,
         "seconds": seconds,
         "validation": recipe.accuracy(network, data.validation),
         "test": recipe.accuracy(network, data.test),
-        "parameters": summary.parameters,
-        "macs": summary.macs,
+        **recipe.costs(network),
         "latency ms": {n: 1e3 * klp.paired_latencies([network], n)[0] for n in (1, 32)},
     }
 

@@ -18,7 +18,8 @@ import sys
 import results  # isort: skip
 import applications
 import keras
-from equivalence import gate_and_rebuild, timed
+import timing
+from equivalence import gate_and_rebuild
 
 import keras_layer_prune as klp
 
@@ -88,7 +89,7 @@ def checked_row(name, arguments) -> dict:
 def row_of(name, arguments) -> dict:
     keras.utils.set_random_seed(arguments.seed)
     model = applications.small(name, arguments.seed)
-    sections, find_seconds = timed(klp.find_sections, model)
+    sections, find_seconds = timing.timed(klp.find_sections, model)
     row = {
         "model": name,
         "sections": len(sections),

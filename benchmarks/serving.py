@@ -12,9 +12,9 @@ import argparse
 import pathlib
 import statistics
 import tempfile
-import time
 
 import results
+import timing
 
 import networks  # isort: skip
 import numpy as np
@@ -80,15 +80,13 @@ def row(kind, path):
     return {
         "kind": kind,
         "bytes": sum(file.stat().st_size for file in path.rglob("*")),
-        "load s": statistics.median(load_seconds(path) for _ in range(5)),
+        "load s": statistics.median(load_seconds(path)),
         **litert(path),
     }
 
 
 def load_seconds(path):
-    start = time.perf_counter()
-    tf.saved_model.load(str(path))
-    return time.perf_counter() - start
+    return [timing.timed(tf.saved_model.load, str(path))[1] for _ in range(5)]
 
 
 def litert(path):
@@ -110,20 +108,12 @@ def add_latencies(rows, served, size, calls):
     runs = [
         lambda model=model: model.serve(images).numpy() for model in served.values()
     ]
-    for run in runs * 10:
-        run()
-    times = [[seconds(run) for run in runs] for _ in range(calls)]
+    times = timing.in_turn(runs, calls, warm_up=10)
     by_hand = list(served).index("by hand")
     for index, each in enumerate(rows):
         ratios = [turn[index] / turn[by_hand] for turn in times]
         each[f"ms, batch {size}"] = 1e3 * statistics.median(t[index] for t in times)
         each[f"over by hand, batch {size}"] = statistics.median(ratios)
-
-
-def seconds(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def example(size):

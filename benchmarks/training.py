@@ -156,13 +156,8 @@ def result_row(kind, seed, network, data, history, seconds):
         "seconds": seconds,
         "validation": history["val_accuracy"][-1],
         "test": recipe.accuracy(network, data.test),
-        **costs(network),
+        **recipe.costs(network),
     }
-
-
-def costs(network):
-    summary = klp.summarize(network, latency=False)
-    return {"parameters": summary.parameters, "macs": summary.macs}
 
 
 def removed_by(model, epochs):

@@ -5,6 +5,8 @@ import time
 import keras
 import numpy as np
 
+import keras_layer_prune as klp
+
 
 def fit(model, data, epochs, batch_size, learning_rate, **arguments):
     """Train with Adam and a cosine schedule on the cross-entropy of logits.
@@ -43,3 +45,9 @@ def accuracy(network, split):
     """Share of the examples of a `datasets.Split` that a network gets right."""
     logits = network.predict(split.x, batch_size=256, verbose=0)
     return float(np.mean(logits.argmax(axis=-1) == split.y))
+
+
+def costs(network):
+    """Parameters and multiply-accumulate operations of a network, as a dictionary."""
+    summary = klp.summarize(network, latency=False)
+    return {"parameters": summary.parameters, "macs": summary.macs}
