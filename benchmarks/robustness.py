@@ -1,9 +1,13 @@
 """From how many sections and which probabilities one starts: does it matter?
 
     python benchmarks/robustness.py
+    python benchmarks/robustness.py --depths 12 --probabilities 0.7 \\
+        --prices 0.001 0.01 0.03 0.1 0.3 1
 
 Trains on digits with the defaults from every starting depth and initial probability,
 several seeds each: how many sections stay, and the accuracy on the validation examples.
+With `--prices` (nats per example, `log_gamma` over the size of the training set) the
+same for every price: the curve of accuracy against MACs that this one knob traces.
 """
 
 import argparse
@@ -23,7 +27,10 @@ import keras_layer_prune as klp
 def main():
     arguments = parse_arguments()
     runs = itertools.product(
-        arguments.depths, arguments.probabilities, range(arguments.seeds)
+        arguments.depths,
+        arguments.probabilities,
+        arguments.prices or [None],
+        range(arguments.seeds),
     )
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(
@@ -32,7 +39,8 @@ def main():
         futures = [pool.submit(run, *which, arguments) for which in runs]
         rows = [report(future.result()) for future in futures]
     print_summary(rows)
-    results.save("robustness", vars(arguments), rows)
+    name = "robustness_prices" if arguments.prices else "robustness"
+    results.save(name, vars(arguments), rows)
 
 
 def parse_arguments():
@@ -41,21 +49,25 @@ def parse_arguments():
     parser.add_argument(
         "--probabilities", type=float, nargs="+", default=[0.5, 0.7, 0.9]
     )
+    parser.add_argument("--prices", type=float, nargs="+", help="default: ours")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 
 
-def run(depth, probability, seed, arguments):
+def run(depth, probability, price, seed, arguments):
     data = datasets.load("digits")
+    prior = None if price is None else klp.FlatteningPrior(price * len(data.train.x))
     network = networks.residual_network(
         data.image_shape,
         data.classes,
         sections=depth,
         seed=seed,
         initial_probability=probability,
+        prior=prior,
     )
+    macs = recipe.costs(network)["macs"]
     model = klp.GatedModel(network)
     history, _ = recipe.fit(
         model,
@@ -69,16 +81,19 @@ def run(depth, probability, seed, arguments):
     return {
         "depth": depth,
         "initial probability": probability,
+        "price": price,
         "seed": seed,
         "kept": [e["section"] for e in model.pruning_log if e["action"] == "kept"],
         "validation": history["val_accuracy"][-1],
+        "macs of dense": recipe.costs(klp.strip_gates(model.network))["macs"] / macs,
     }
 
 
 def report(row):
     print(
-        f"from {row['depth']:>2} sections at {row['initial probability']}, seed "
-        f"{row['seed']}: {len(row['kept'])} stay, validation {row['validation']:.4f}",
+        f"from {row['depth']:>2} sections at {row['initial probability']}, price "
+        f"{row['price'] or 'ours'}, seed {row['seed']}: {len(row['kept'])} stay, "
+        f"MACs {row['macs of dense']:.2f}, validation {row['validation']:.4f}",
         flush=True,
     )
     return row
@@ -86,14 +101,14 @@ def report(row):
 
 def print_summary(rows):
     def key(row):
-        return row["depth"], row["initial probability"]
+        return row["depth"], row["initial probability"], row["price"]
 
     for start, group in itertools.groupby(rows, key):
         group = list(group)
         kept = results.spread([len(row["kept"]) for row in group])
         accuracy = results.spread([row["validation"] for row in group])
         print(
-            f"| {start[0]} | {start[1]} | {kept['mean']:.2f} "
+            f"| {' | '.join(map(str, start))} | {kept['mean']:.2f} "
             f"({kept['min']}-{kept['max']}) "
             f"| {accuracy['mean']:.4f} ({accuracy['min']:.4f}-{accuracy['max']:.4f}) |"
         )

@@ -53,8 +53,11 @@ def training(result):
         "wall time of `fit`."
     )
     yield ""
-    yield "| | test accuracy | sections | parameters | MACs | wall time, s |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield (
+        "| | test accuracy | sections | parameters | MACs | wall time, s "
+        "| of dense | MACs spent |"
+    )
+    yield "| --- " * 8 + "|"
     for kind in dict.fromkeys(row["kind"] for row in rows):
         group = [row for row in rows if row["kind"] == kind]
         cells = [
@@ -63,14 +66,29 @@ def training(result):
             spread(group, "parameters", "{:,.0f}"),
             spread(group, "macs", "{:,.0f}"),
             spread(group, "seconds", "{:.0f}"),
+            spread(group, "time ratio", "{:.2f}"),
+            spread(group, "macs spent", "{:.1e}"),
         ]
         yield f"| {kind} | " + " | ".join(cells) + " |"
+    yield ""
     pruned = [row for row in rows if row["kind"] == "pruned"]
     halves = [row["removed in the first half"] for row in pruned]
-    yield ""
+    yield f"Sections gone in the first half of the run, by seed: {halves}."
+    yield from distance_to_limit(pruned, rows)
+
+
+def distance_to_limit(pruned, rows):
+    """Ours against what it ends with, trained from scratch, seed by seed."""
+    scratch = {row["seed"]: row for row in rows if row["kind"] == "from scratch"}
+    if not scratch:
+        return
+    pairs = [(row, scratch[row["seed"]]) for row in pruned]
+    ratios = [{"time": a["seconds"] / b["seconds"]} for a, b in pairs]
+    gains = [{"points": 100 * (a["test"] - b["test"])} for a, b in pairs]
     yield (
-        f"Wall time against dense: {spread(pruned, 'time ratio', '{:.2f}')}. "
-        f"Sections gone in the first half of the run, by seed: {halves}."
+        f"Against what is left, trained from scratch: wall time "
+        f"{spread(ratios, 'time', '{:.2f}')}, accuracy "
+        f"{spread(gains, 'points', '{:+.2f}')} points."
     )
 
 
@@ -166,6 +184,9 @@ def overhead(result):
 
 
 def robustness(result):
+    if result["settings"].get("prices"):
+        yield from prices(result)
+        return
     yield "## Starting depth and starting probability"
     yield ""
     yield "Digits, defaults; accuracy on validation examples."
@@ -181,6 +202,28 @@ def robustness(result):
         yield (
             f"| {depth} | {probability} | {len(group)} "
             f"| {spread(group, 'number', '{:.1f}')} "
+            f"| {spread(group, 'validation', '{:.2%}')} |"
+        )
+
+
+def prices(result):
+    settings = result["settings"]
+    yield "## One knob: the price of a section"
+    yield ""
+    yield (
+        f"Digits, {settings['depths'][0]} sections, {settings['seeds']} seeds. A "
+        "section stays if it takes more off the training loss than its price, in nats "
+        "per example (`log_gamma` over the size of the training set). Accuracy on "
+        "validation examples; MACs of what is left, of dense."
+    )
+    yield ""
+    yield "| price | sections kept | MACs | accuracy |"
+    yield "| --- | --- | --- | --- |"
+    for price, group in itertools.groupby(result["rows"], lambda row: row["price"]):
+        group = [{**row, "number": len(row["kept"])} for row in group]
+        yield (
+            f"| {price} | {spread(group, 'number', '{:.1f}')} "
+            f"| {spread(group, 'macs of dense', '{:.2f}')} "
             f"| {spread(group, 'validation', '{:.2%}')} |"
         )
 
@@ -283,6 +326,9 @@ LOST = "restarts from another place than the last backup"
 
 
 def spread(rows, key, form):
+    # Earlier results lack what has been measured only since.
+    if any(key not in row for row in rows):
+        return ""
     s = results.spread([row[key] for row in rows])
     return f"{form} ({form}-{form})".format(s["mean"], s["min"], s["max"])
 

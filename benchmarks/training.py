@@ -6,7 +6,8 @@
 
 All see the same data, with the same optimizer and schedule; the default settings of the
 package are used. The test set is read once per network, after its training. Wall time
-is that of `fit`, with everything in it: tracing, validation, rebuilding.
+is that of `fit`, with everything in it: tracing, validation, rebuilding. MACs spent are
+those of all forward passes of the training.
 
 What is left, trained from scratch for as many epochs, is the limit: nobody can know
 before the training which sections to leave out. Stochastic depth draws the same
@@ -82,6 +83,7 @@ def run_all(data, seed, arguments):
         is_small = row["kind"] == "from scratch"
         which = "sections" if is_small else "sections at the start"
         row.setdefault("sections", pruned[which])
+        row.setdefault("macs spent", row["macs"] * passes(data, arguments))
         row["time ratio"] = row["seconds"] / rows[0]["seconds"]
     return rows
 
@@ -96,6 +98,7 @@ def run_pruned(data, seed, arguments):
     """The row, and the network that is left."""
     model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
     sections = model.sections
+    macs = recipe.costs(model.network)["macs"]
     prune = klp.PruneSections(verbose=0)
     history, seconds = fit(model, data, arguments, callbacks=[prune])
     slim = klp.strip_gates(model.network)
@@ -105,6 +108,7 @@ def run_pruned(data, seed, arguments):
         "sections at the start": sections,
         "sections by epoch": history["sections"],
         "removed in the first half": removed_by(model, arguments.epochs / 2),
+        "macs spent": macs_spent(macs, model, passes(data, arguments), arguments),
         "log": [dict(entry) for entry in model.pruning_log],
     }, slim
 
@@ -164,6 +168,20 @@ def removed_by(model, epochs):
     """Sections that were gone after so many epochs; entries count epochs from 0."""
     removed = [e for e in model.pruning_log if e["action"] == "removed"]
     return sum(entry["epoch"] < epochs for entry in removed)
+
+
+def passes(data, arguments):
+    """How many examples a training sees, each as often as it comes."""
+    return len(data.train.x) * arguments.epochs
+
+
+def macs_spent(macs, model, examples, arguments):
+    """Those of a network that loses sections on the way."""
+    return macs * examples - sum(
+        entry["macs"] * (examples - entry["step"] * arguments.batch_size)
+        for entry in model.pruning_log
+        if entry["action"] == "removed"
+    )
 
 
 def print_rows(rows):
