@@ -254,7 +254,8 @@ def rebuild(result):
         "Random weights, small inputs. Differences are relative to the largest output; "
         "seconds, on a machine that was busy with other runs. `all open`: all gates "
         "open, against the model without gates. `served`: the stripped model's "
-        "SavedModel in a process that has TensorFlow alone. What the sections hold: "
+        "SavedModel in a process that has TensorFlow alone, its optimizer of graphs "
+        "off, which rounds at other places. What the sections hold: "
         "[docs/which_models_can_be_pruned.md](../docs/which_models_can_be_pruned.md)."
     )
     yield ""

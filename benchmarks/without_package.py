@@ -86,6 +86,9 @@ def read_inputs(folder):
 def run_served(folder, inputs):
     import tensorflow as tf
 
+    # TensorFlow's optimizer of graphs rounds at other places than Keras's own call. That
+    # moves outputs of an EfficientNetB0 with random weights by 1e-2, nothing pruned.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     served = tf.saved_model.load(str(folder / "served"))
     return tf.nest.flatten(served.serve(tf.nest.map_structure(tf.constant, inputs)))
 
