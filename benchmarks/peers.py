@@ -6,13 +6,23 @@ Ours is trained first. The others train the whole network for half of the epochs
 its sections by one measure each, drop the lowest until they have no more MACs than ours
 has, and train what is left for the other half, with a schedule of its own. The test set
 is read once per network, at the end.
+
+Torch-Pruning takes channels out instead. It starts from the same weights in PyTorch, in
+a process that needs an environment of its own:
+
+    python -m venv .venv-torch
+    .venv-torch/bin/pip install -r benchmarks/torch_peers/requirements.txt
+    python benchmarks/peers.py --torch-python .venv-torch/bin/python
 """
 
 import argparse
+import sys
 import time
 
 import ranking
 import results
+import torch_process
+from torch_peers.handed import Handed
 
 import datasets  # isort: skip
 import networks  # isort: skip
@@ -23,13 +33,15 @@ import keras_layer_prune as klp
 
 def main():
     arguments = parse_arguments()
+    arguments.others = others(arguments)
     data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = []
     for seed in range(arguments.seeds):
         for row in run_seed(data, seed, arguments):
             rows.append(row)
             print_row(row)
-    results.save(f"peers_{arguments.dataset}", vars(arguments), rows)
+    name = f"peers_{arguments.dataset}"
+    results.save(name, settings(arguments), rows, command(arguments))
 
 
 def parse_arguments():
@@ -42,15 +54,46 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     return parser.parse_args()
+
+
+def others(arguments):
+    """The interpreters of other frameworks, by the name of what they run."""
+    pythons = {"Torch-Pruning": arguments.torch_python}
+    for kind, python in pythons.items():
+        if python is None:
+            print(f"{kind} is left out, as no python was given that has it.")
+        else:
+            print(f"{kind} runs with {torch_process.versions(kind, python)}")
+    return {kind: python for kind, python in pythons.items() if python is not None}
+
+
+def settings(arguments):
+    """Settings without the paths of the machine."""
+    paths = ("others", "torch_python")
+    return {key: value for key, value in vars(arguments).items() if key not in paths}
+
+
+def command(arguments):
+    """The command as it was run, but with pythons where the docstring puts them."""
+    line = " ".join(["python", *sys.argv])
+    for kind, python in arguments.others.items():
+        line = line.replace(python, torch_process.ENVIRONMENTS[kind][0])
+    return line
 
 
 def run_seed(data, seed, arguments):
     ours, seconds = train_ours(data, seed, arguments)
     budget = macs(ours)
-    yield result_row("ours", seed, ours, data, seconds)
-
     whole = make_network(data, seed, arguments, gated=False)
+    yield result_row("ours", seed, ours, whole, data, seconds)
+
+    given = hand_over(whole, data, seed, budget, arguments)
+    for name, python in arguments.others.items():
+        row = torch_process.run(name, python, given)
+        yield {"kind": name, "seed": seed, **row}
+
     first_half = fit(whole, data, arguments.epochs // 2, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
@@ -59,7 +102,8 @@ def run_seed(data, seed, arguments):
         small = drop(whole, sections, scores, budget)
         ranked = time.perf_counter() - start
         second_half = fit(small, data, arguments.epochs // 2, arguments)
-        yield result_row(name, seed, small, data, first_half + ranked + second_half)
+        seconds = first_half + ranked + second_half
+        yield result_row(name, seed, small, whole, data, seconds)
 
 
 def train_ours(data, seed, arguments):
@@ -88,6 +132,17 @@ def fit(model, data, epochs, arguments, **further):
     return seconds
 
 
+def hand_over(whole, data, seed, budget, arguments):
+    """What another framework needs to start from the same network."""
+    names = ("sections", "width", "epochs", "batch_size", "learning_rate")
+    network = {"shape": data.image_shape, "classes": data.classes}
+    training = {name: getattr(arguments, name) for name in names}
+    limits = {"seed": seed, "budget": budget, **recipe.costs(whole)}
+    logits = whole.predict(data.train.x[:32], verbose=0)
+    splits = data._asdict()
+    return Handed(network | training | limits, whole.get_weights(), splits, logits)
+
+
 def drop(network, sections, scores, budget):
     """The network without its lowest sections, at no more MACs than the budget."""
     left, dropped = macs(network), []
@@ -107,7 +162,8 @@ def macs(network):
     return recipe.costs(network)["macs"]
 
 
-def result_row(kind, seed, network, data, seconds):
+def result_row(kind, seed, network, whole, data, seconds):
+    pairs = {n: klp.paired_latencies([network, whole], n) for n in (1, 32)}
     return {
         "kind": kind,
         "seed": seed,
@@ -115,7 +171,8 @@ def result_row(kind, seed, network, data, seconds):
         "validation": recipe.accuracy(network, data.validation),
         "test": recipe.accuracy(network, data.test),
         **recipe.costs(network),
-        "latency ms": {n: 1e3 * klp.paired_latencies([network], n)[0] for n in (1, 32)},
+        "latency ms": {n: 1e3 * pair[0] for n, pair in pairs.items()},
+        "whole latency ms": {n: 1e3 * pair[1] for n, pair in pairs.items()},
     }
 
 
