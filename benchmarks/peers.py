@@ -7,18 +7,22 @@ its sections by one measure each, drop the lowest until they have no more MACs t
 has, and train what is left for the other half, with a schedule of its own. The test set
 is read once per network, at the end.
 
-Torch-Pruning takes channels out instead. It starts from the same weights in PyTorch, in
-a process that needs an environment of its own:
+Torch-Pruning and OTO take channels out instead, in PyTorch, from the same weights;
+Torch-Pruning between two halves as above, OTO in one training. Each runs in a process
+that has an environment of its own (Python 3.11 has wheels for both):
 
     python -m venv .venv-torch
-    .venv-torch/bin/pip install -r benchmarks/torch_peers/requirements.txt
+    .venv-torch/bin/python -m pip install -r benchmarks/torch_peers/torch_pruning.txt
     python benchmarks/peers.py --torch-python .venv-torch/bin/python
+
+and likewise `.venv-oto`, `oto.txt` and `--oto-python`.
 """
 
 import argparse
 import sys
 import time
 
+import keras
 import ranking
 import results
 import torch_process
@@ -55,12 +59,13 @@ def parse_arguments():
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
+    parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
 
 
 def others(arguments):
     """The interpreters of other frameworks, by the name of what they run."""
-    pythons = {"Torch-Pruning": arguments.torch_python}
+    pythons = {"Torch-Pruning": arguments.torch_python, "OTO": arguments.oto_python}
     for kind, python in pythons.items():
         if python is None:
             print(f"{kind} is left out, as no python was given that has it.")
@@ -71,7 +76,7 @@ def others(arguments):
 
 def settings(arguments):
     """Settings without the paths of the machine."""
-    paths = ("others", "torch_python")
+    paths = ("others", "torch_python", "oto_python")
     return {key: value for key, value in vars(arguments).items() if key not in paths}
 
 
@@ -84,9 +89,9 @@ def command(arguments):
 
 
 def run_seed(data, seed, arguments):
-    ours, seconds = train_ours(data, seed, arguments)
-    budget = macs(ours)
     whole = make_network(data, seed, arguments, gated=False)
+    ours, seconds = train_ours(whole, data, seed, arguments)
+    budget = macs(ours)
     yield result_row("ours", seed, ours, whole, data, seconds)
 
     given = hand_over(whole, data, seed, budget, arguments)
@@ -94,6 +99,7 @@ def run_seed(data, seed, arguments):
         row = torch_process.run(name, python, given)
         yield {"kind": name, "seed": seed, **row}
 
+    keras.utils.set_random_seed(seed)
     first_half = fit(whole, data, arguments.epochs // 2, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
@@ -106,11 +112,21 @@ def run_seed(data, seed, arguments):
         yield result_row(name, seed, small, whole, data, seconds)
 
 
-def train_ours(data, seed, arguments):
-    model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
+def train_ours(whole, data, seed, arguments):
+    network = make_network(data, seed, arguments, gated=True)
+    copy_weights(whole, network)
+    model = klp.GatedModel(network)
     prune = klp.PruneSections(verbose=0)
     seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
     return klp.strip_gates(model.network), seconds
+
+
+def copy_weights(network, gated):
+    """Give a network with gates the weights of one without."""
+    # Gates take random seeds too, so that the same seed made other weights.
+    layers = [x for x in gated.layers if not isinstance(x, klp.BernoulliGate)]
+    for source, target in zip(network.layers, layers, strict=True):
+        target.set_weights(source.get_weights())
 
 
 def make_network(data, seed, arguments, gated):

@@ -98,7 +98,7 @@ def peers(result):
         "train it for half of them, drop sections until they have no more MACs than "
         "ours, and train on. Test accuracy, read once per network. Latencies: median "
         "calls, in turn with the whole network in the same framework; what part of its "
-        "time is left."
+        "time is left. Training times of Keras include compilation."
     )
     yield from other_frameworks(rows)
     yield ""
@@ -138,9 +138,17 @@ def other_frameworks(rows):
         yield ""
         yield (
             f"{kind} takes channels out, in PyTorch, from the same initial weights: "
-            f"{names}; `{torch_process.installation(kind)}`. Times of Keras include "
-            "compilation."
+            f"{names}; `{torch_process.installation(kind)}`.{search(rows, kind)}"
         )
+
+
+def search(rows, kind):
+    """What it took to find the setting that meets the budget, if that took anything."""
+    group = [row for row in rows if row["kind"] == kind and "search seconds" in row]
+    if not group:
+        return ""
+    seconds = spread(group, "search seconds", "{:.0f}")
+    return f" To find its sparsity for the budget took {seconds} s more."
 
 
 def serving(result):

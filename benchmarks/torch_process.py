@@ -16,7 +16,8 @@ FOLDER = Path(__file__).parent
 # Where the python of each is, if its environment was made as `installation` says, and
 # the file of what belongs into it.
 ENVIRONMENTS = {
-    "Torch-Pruning": (".venv-torch/bin/python", "requirements.txt"),
+    "Torch-Pruning": (".venv-torch/bin/python", "torch_pruning.txt"),
+    "OTO": (".venv-oto/bin/python", "oto.txt"),
 }
 
 

@@ -20,7 +20,10 @@ from torch_peers.network import ResidualNetwork, load_weights
 from torch_peers.training import accuracy
 
 # The module that prunes, and the distribution whose version is told.
-WAYS = {"Torch-Pruning": ("torch_peers.by_torch_pruning", "torch-pruning")}
+WAYS = {
+    "Torch-Pruning": ("torch_peers.by_torch_pruning", "torch-pruning"),
+    "OTO": ("torch_peers.by_oto", "only-train-once"),
+}
 
 
 def main():
@@ -47,18 +50,18 @@ def run(train_and_prune, given):
 
     Args:
         train_and_prune: Function of the network, the data and the settings that returns
-            the pruned network and the seconds that all of it took.
+            the pruned network and a dictionary: `seconds`, and what else is to tell.
         given: `handed.Handed`.
     """
     torch.manual_seed(given.settings["seed"])
     data = {name: as_tensors(*split) for name, split in given.splits.items()}
     network = make_network(given, data)
     whole = copy.deepcopy(network)
-    small, seconds = train_and_prune(network, data, given.settings)
+    small, told = train_and_prune(network, data, given.settings)
     shape = data["train"][0].shape[1:]
     pairs = {n: latencies([small, whole], shape, n) for n in (1, 32)}
     return {
-        "seconds": seconds,
+        **told,
         "validation": accuracy(small, data["validation"]),
         "test": accuracy(small, data["test"]),
         **costs(small, shape),

@@ -22,15 +22,14 @@ def train_and_prune(network, data, settings):
         settings: Dictionary, that of `handed.Handed`.
 
     Returns:
-        The network, and the seconds that all of it took.
+        The network, and a dictionary of the `seconds` that all of it took.
     """
     epochs, shape = settings["epochs"] // 2, data["train"][0].shape[1:]
-    training = (data, epochs, settings["batch_size"], settings["learning_rate"])
-    seconds = fit(network, *training)
     start = time.perf_counter()
+    fit(network, data, epochs, settings)
     prune(network, shape, settings["budget"])
-    seconds += time.perf_counter() - start
-    return network, seconds + fit(network, *training)
+    fit(network, data, epochs, settings)
+    return network, {"seconds": time.perf_counter() - start}
 
 
 def prune(network, shape, budget):

@@ -7,51 +7,59 @@ import torch
 from torch import nn
 
 
-def fit(network, data, epochs, batch_size, learning_rate, make_optimizer=None):
-    """Train with Adam and a cosine schedule on the cross-entropy of logits.
+def fit(network, data, epochs, settings, optimizer=None, last_step=None):
+    """Train with a cosine schedule on the cross-entropy of logits.
 
     Args:
         network: Module, from images to logits.
         data: Dictionary of pairs of images `(n, channels, height, width)` and classes
             `(n,)`: `train`, `validation`.
         epochs: Int.
-        batch_size: Int.
-        learning_rate: Float, at the start.
-        make_optimizer: Function from the network to its optimizer. None: Adam.
+        settings: Dictionary, that of `handed.Handed`: `batch_size`, and the
+            `learning_rate` at the start.
+        optimizer: Optimizer of the network. None: Adam, as Keras has it.
+        last_step: Int, to stop there, in the middle of the schedule. None: the last of
+            all.
 
     Returns:
         The seconds that it took, judging on validation examples after every epoch
         included, as in Keras's `fit`.
     """
-    images, classes = data["train"]
-    steps = -(-len(images) // batch_size) * epochs
-    optimizer = (make_optimizer or _adam)(network)
-    loss = nn.CrossEntropyLoss()
-    start, step = time.perf_counter(), 0
-    for _ in range(epochs):
-        network.train()
-        for batch in torch.randperm(len(images)).split(batch_size):
-            _set_rate(optimizer, learning_rate * _cosine(step / steps))
-            optimizer.zero_grad()
-            loss(network(images[batch]), classes[batch]).backward()
-            optimizer.step()
-            step += 1
+    # Keras's epsilon; the other defaults are the same.
+    optimizer = optimizer or torch.optim.Adam(network.parameters(), eps=1e-7)
+    total, an_epoch = steps(data, epochs, settings), steps(data, 1, settings)
+    rates = iter(_rates(settings["learning_rate"], total)[:last_step])
+    start = time.perf_counter()
+    for _ in range(0, last_step or total, an_epoch):
+        _epoch(network, data["train"], settings["batch_size"], optimizer, rates)
         accuracy(network, data["validation"])
     return time.perf_counter() - start
 
 
-def _adam(network):
-    # Keras's epsilon; the other defaults are the same.
-    return torch.optim.Adam(network.parameters(), eps=1e-7)
+def steps(data, epochs, settings):
+    """Number of batches in so many epochs."""
+    return -(-len(data["train"][0]) // settings["batch_size"]) * epochs
 
 
-def _cosine(progress):
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+def _rates(first, steps):
+    """Learning rate of every step."""
+    turns = [math.pi * step / steps for step in range(steps)]
+    return [first * 0.5 * (1.0 + math.cos(turn)) for turn in turns]
 
 
-def _set_rate(optimizer, rate):
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _epoch(network, split, batch_size, optimizer, rates):
+    """Take steps over all examples in a new order, while there are rates for them."""
+    images, classes = split
+    loss = nn.CrossEntropyLoss()
+    network.train()
+    # The rates come second: `zip` takes one of its first argument before it stops.
+    batches = torch.randperm(len(images)).split(batch_size)
+    for batch, rate in zip(batches, rates, strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        loss(network(images[batch]), classes[batch]).backward()
+        optimizer.step()
 
 
 def accuracy(network, split):
