@@ -38,6 +38,12 @@ def train_and_prune(network, data, settings):
     sparsity = smallest_sparsity(network, data, settings)
     searched = time.perf_counter() - start
     small, seconds = train_once(network, data, settings, sparsity)
+    if not meets_budget(small, data, settings):
+        raise RuntimeError(
+            f"The budget of {settings['budget']:,} MACs is not met with {sparsity} of "
+            "the groups gone. Train for more steps: groups leave in the second tenth "
+            "of them, and not before ten have been taken."
+        )
     told = {"seconds": seconds, "search seconds": searched, "group sparsity": sparsity}
     return small, told
 
