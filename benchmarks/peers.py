@@ -6,13 +6,27 @@ Ours is trained first. The others train the whole network for half of the epochs
 its sections by one measure each, drop the lowest until they have no more MACs than ours
 has, and train what is left for the other half, with a schedule of its own. The test set
 is read once per network, at the end.
+
+Torch-Pruning and OTO take channels out instead, in PyTorch, from the same weights;
+Torch-Pruning between two halves as above, OTO in one training. Each runs in a process
+that has an environment of its own (Python 3.11 has wheels for both):
+
+    python -m venv .venv-torch
+    .venv-torch/bin/python -m pip install -r benchmarks/torch_peers/torch_pruning.txt
+    python benchmarks/peers.py --torch-python .venv-torch/bin/python
+
+and likewise `.venv-oto`, `oto.txt` and `--oto-python`.
 """
 
 import argparse
+import sys
 import time
 
+import keras
 import ranking
 import results
+import torch_process
+from torch_peers.handed import Handed
 
 import datasets  # isort: skip
 import networks  # isort: skip
@@ -23,13 +37,15 @@ import keras_layer_prune as klp
 
 def main():
     arguments = parse_arguments()
+    arguments.others = others(arguments)
     data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = []
     for seed in range(arguments.seeds):
         for row in run_seed(data, seed, arguments):
             rows.append(row)
             print_row(row)
-    results.save(f"peers_{arguments.dataset}", vars(arguments), rows)
+    name = f"peers_{arguments.dataset}"
+    results.save(name, settings(arguments), rows, command(arguments))
 
 
 def parse_arguments():
@@ -42,15 +58,48 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
+    parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
 
 
-def run_seed(data, seed, arguments):
-    ours, seconds = train_ours(data, seed, arguments)
-    budget = macs(ours)
-    yield result_row("ours", seed, ours, data, seconds)
+def others(arguments):
+    """The interpreters of other frameworks, by the name of what they run."""
+    pythons = {"Torch-Pruning": arguments.torch_python, "OTO": arguments.oto_python}
+    for kind, python in pythons.items():
+        if python is None:
+            print(f"{kind} is left out, as no python was given that has it.")
+        else:
+            print(f"{kind} runs with {torch_process.versions(kind, python)}")
+    return {kind: python for kind, python in pythons.items() if python is not None}
 
+
+def settings(arguments):
+    """Settings without the paths of the machine."""
+    paths = ("others", "torch_python", "oto_python")
+    return {key: value for key, value in vars(arguments).items() if key not in paths}
+
+
+def command(arguments):
+    """The command as it was run, but with pythons where the docstring puts them."""
+    line = " ".join(["python", *sys.argv])
+    for kind, python in arguments.others.items():
+        line = line.replace(python, torch_process.ENVIRONMENTS[kind][0])
+    return line
+
+
+def run_seed(data, seed, arguments):
     whole = make_network(data, seed, arguments, gated=False)
+    ours, seconds = train_ours(whole, data, seed, arguments)
+    budget = macs(ours)
+    yield result_row("ours", seed, ours, whole, data, seconds)
+
+    given = hand_over(whole, data, seed, budget, arguments)
+    for name, python in arguments.others.items():
+        row = torch_process.run(name, python, given)
+        yield {"kind": name, "seed": seed, **row}
+
+    keras.utils.set_random_seed(seed)
     first_half = fit(whole, data, arguments.epochs // 2, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
@@ -59,14 +108,25 @@ def run_seed(data, seed, arguments):
         small = drop(whole, sections, scores, budget)
         ranked = time.perf_counter() - start
         second_half = fit(small, data, arguments.epochs // 2, arguments)
-        yield result_row(name, seed, small, data, first_half + ranked + second_half)
+        seconds = first_half + ranked + second_half
+        yield result_row(name, seed, small, whole, data, seconds)
 
 
-def train_ours(data, seed, arguments):
-    model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
+def train_ours(whole, data, seed, arguments):
+    network = make_network(data, seed, arguments, gated=True)
+    copy_weights(whole, network)
+    model = klp.GatedModel(network)
     prune = klp.PruneSections(verbose=0)
     seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
     return klp.strip_gates(model.network), seconds
+
+
+def copy_weights(network, gated):
+    """Give a network with gates the weights of one without."""
+    # Gates take random seeds too, so that the same seed made other weights.
+    layers = [x for x in gated.layers if not isinstance(x, klp.BernoulliGate)]
+    for source, target in zip(network.layers, layers, strict=True):
+        target.set_weights(source.get_weights())
 
 
 def make_network(data, seed, arguments, gated):
@@ -88,6 +148,17 @@ def fit(model, data, epochs, arguments, **further):
     return seconds
 
 
+def hand_over(whole, data, seed, budget, arguments):
+    """What another framework needs to start from the same network."""
+    names = ("sections", "width", "epochs", "batch_size", "learning_rate")
+    network = {"shape": data.image_shape, "classes": data.classes}
+    training = {name: getattr(arguments, name) for name in names}
+    limits = {"seed": seed, "budget": budget, **recipe.costs(whole)}
+    logits = whole.predict(data.train.x[:32], verbose=0)
+    splits = data._asdict()
+    return Handed(network | training | limits, whole.get_weights(), splits, logits)
+
+
 def drop(network, sections, scores, budget):
     """The network without its lowest sections, at no more MACs than the budget."""
     left, dropped = macs(network), []
@@ -107,7 +178,8 @@ def macs(network):
     return recipe.costs(network)["macs"]
 
 
-def result_row(kind, seed, network, data, seconds):
+def result_row(kind, seed, network, whole, data, seconds):
+    pairs = {n: klp.paired_latencies([network, whole], n) for n in (1, 32)}
     return {
         "kind": kind,
         "seed": seed,
@@ -115,7 +187,8 @@ def result_row(kind, seed, network, data, seconds):
         "validation": recipe.accuracy(network, data.validation),
         "test": recipe.accuracy(network, data.test),
         **recipe.costs(network),
-        "latency ms": {n: 1e3 * klp.paired_latencies([network], n)[0] for n in (1, 32)},
+        "latency ms": {n: 1e3 * pair[0] for n, pair in pairs.items()},
+        "whole latency ms": {n: 1e3 * pair[1] for n, pair in pairs.items()},
     }
 
 

@@ -1,0 +1,1 @@
+"""Pruning by PyTorch's libraries; runs in a process without TensorFlow."""
