@@ -44,8 +44,9 @@ def main():
         for row in run_seed(data, seed, arguments):
             rows.append(row)
             print_row(row)
-    name = f"peers_{arguments.dataset}"
-    results.save(name, settings(arguments), rows, command(arguments))
+        # A run of hours may fail in its last seed.
+        name = f"peers_{arguments.dataset}"
+        results.save(name, settings(arguments), rows, command(arguments))
 
 
 def parse_arguments():

@@ -62,11 +62,14 @@ def size(text):
 
 
 def result_name(arguments):
-    """Each network, data set and price keeps a file of its own."""
+    """Each network, size, data set and price keeps a file of its own."""
     parts = ["training"]
     if arguments.network != "residual":
         parts.append(arguments.network)
+    parts += [f"{name}_{value}" for name, value in arguments.size]
     parts.append(arguments.dataset)
+    if arguments.train_examples:
+        parts.append(str(arguments.train_examples))
     if arguments.price is not None:
         parts.append(f"price_{arguments.price}")
     return "_".join(parts)

@@ -86,8 +86,8 @@ def read_inputs(folder):
 def run_served(folder, inputs):
     import tensorflow as tf
 
-    # TensorFlow's optimizer of graphs rounds at other places than Keras's own call. That
-    # moves outputs of an EfficientNetB0 with random weights by 1e-2, nothing pruned.
+    # TensorFlow's optimizer of graphs rounds at other places than Keras's own call:
+    # outputs of EfficientNetB0 with random weights, nothing pruned, move by 1e-2.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     served = tf.saved_model.load(str(folder / "served"))
     return tf.nest.flatten(served.serve(tf.nest.map_structure(tf.constant, inputs)))
