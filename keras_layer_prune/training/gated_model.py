@@ -24,6 +24,7 @@ from keras_layer_prune.training.checks import (
     checked_step_size,
     checked_weight_prior,
     listed,
+    put_watchers_last,
 )
 from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
@@ -199,6 +200,7 @@ class GatedModel(private.TrainsOnWorkers):
         if self.compiled:
             self._set_train_size(given)
             self._check_callbacks(given)
+        put_watchers_last(given)
         with backed_up(self, given):
             return super().fit(*bound.args[1:], **bound.kwargs)
 
