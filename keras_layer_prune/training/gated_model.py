@@ -311,13 +311,18 @@ class GatedModel(private.TrainsOnWorkers):
         Args:
             filepath: Path that does not exist yet.
             *args: Further arguments of `keras.Model.export`.
-            **kwargs: Further arguments of `keras.Model.export`.
+            **kwargs: Further arguments of `keras.Model.export`, such as
+                `format="onnx"`, which needs `pip install keras_layer_prune[onnx]`.
 
         Raises:
             FileExistsError: If `filepath` exists.
             ValueError: If gates are between 0 and 1.
         """
-        strip_gates(self.network).export(checked_new_path(filepath), *args, **kwargs)
+        path = checked_new_path(filepath)
+        slim = strip_gates(self.network)
+        # As ONNX, Keras exports models only that have been called.
+        slim(slim.input)
+        slim.export(path, *args, **kwargs)
 
     def get_config(self):
         """Config with the current network and the pruning log."""
