@@ -5,10 +5,12 @@
 A network with three of four gates closed is exported, and beside it the network
 before, and the same small network written by hand. Latencies are taken in turn, from
 the SavedModels as TensorFlow loads them; the time to load and the size are those of the
-folders. A LiteRT file of each is made too, and its outputs are compared.
+folders. A LiteRT file of each is made too, and its outputs are compared; an ONNX file
+where the extra `onnx` is installed.
 """
 
 import argparse
+import importlib.util
 import pathlib
 import statistics
 import tempfile
@@ -24,10 +26,13 @@ import keras_layer_prune as klp
 
 SHAPE = (28, 28, 1)
 KINDS = ("dense", "pruned", "by hand")
+HAS_ONNX = all(map(importlib.util.find_spec, ("tf2onnx", "onnxruntime")))
 
 
 def main():
     arguments = parse_arguments()
+    if not HAS_ONNX:
+        print("Without ONNX: pip install 'keras_layer_prune[onnx]'")
     with tempfile.TemporaryDirectory() as folder:
         paths = export_all(pathlib.Path(folder), arguments)
         rows = [row(kind, path) for kind, path in paths.items()]
@@ -53,7 +58,15 @@ def export_all(folder, arguments):
     paths = {kind: folder / kind.replace(" ", "_") for kind in KINDS}
     for kind, network in make_networks(arguments).items():
         network.export(paths[kind], verbose=False)
+        if HAS_ONNX:
+            # Keras exports models only that have been called.
+            network(example(1))
+            network.export(onnx_file(paths[kind]), format="onnx", verbose=False)
     return paths
+
+
+def onnx_file(path):
+    return path.with_name(f"{path.name}.onnx")
 
 
 def make_networks(arguments):
@@ -82,6 +95,7 @@ def row(kind, path):
         "bytes": sum(file.stat().st_size for file in path.rglob("*")),
         "load s": statistics.median(load_seconds(path)),
         **litert(path),
+        **onnx(path),
     }
 
 
@@ -98,9 +112,27 @@ def litert(path):
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
     interpreter.invoke()
     outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    served = tf.saved_model.load(str(path))
-    difference = float(np.abs(outputs - served.serve(tf.constant(images))).max())
+    difference = difference_from_served(outputs, images, path)
     return {"LiteRT bytes": len(content), "LiteRT difference": difference}
+
+
+def onnx(path):
+    """The same of the ONNX file; None without the extra."""
+    if not HAS_ONNX:
+        return {"ONNX bytes": None, "ONNX difference": None}
+    import onnxruntime
+
+    file = onnx_file(path)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    images = example(1)
+    (outputs,) = session.run(None, {session.get_inputs()[0].name: images})
+    difference = difference_from_served(outputs, images, path)
+    return {"ONNX bytes": file.stat().st_size, "ONNX difference": difference}
+
+
+def difference_from_served(outputs, images, path):
+    served = tf.saved_model.load(str(path))
+    return float(np.abs(outputs - served.serve(tf.constant(images))).max())
 
 
 def add_latencies(rows, served, size, calls):

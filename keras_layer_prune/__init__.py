@@ -26,6 +26,9 @@ from keras_layer_prune.training.backup.backup_and_restore import (
 )
 from keras_layer_prune.training.gated_model import GatedModel as GatedModel
 from keras_layer_prune.training.prune_sections import PruneSections as PruneSections
+from keras_layer_prune.training.tensorboard_gates import (
+    TensorBoardGates as TensorBoardGates,
+)
 from keras_layer_prune.variational.flattening_prior import (
     FlatteningPrior as FlatteningPrior,
 )

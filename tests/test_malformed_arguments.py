@@ -143,6 +143,7 @@ CALLS = {
             "verbose": 1,
         },
     ),
+    "TensorBoardGates": (lambda p: klp.TensorBoardGates, {"log_dir": "logs"}),
     "find_sections": (lambda p: klp.find_sections, {"model": lambda p: p["plain"]}),
     "gate_sections": (
         lambda p: klp.gate_sections,
@@ -211,6 +212,7 @@ CONFIGURED = {
     "GatedModel": lambda: klp.GatedModel(network()),
     "PruneSections": lambda: klp.PruneSections(),
     "BackupAndRestore": lambda: klp.BackupAndRestore("backup"),
+    "TensorBoardGates": lambda: klp.TensorBoardGates("logs"),
 }
 # Keras looks at these itself.
 OF_KERAS = {"name", "trainable", "dtype"}

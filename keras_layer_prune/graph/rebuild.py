@@ -63,7 +63,23 @@ def strip_gates(network) -> keras.Model:
     """
     check_graph(network)
     check_decided(network)
-    closed, opened = _gates_at(0.0, network), _gates_at(1.0, network)
+    return served(network, _gates_at(0.0, network))
+
+
+def served(network, closed=()) -> keras.Model:
+    """A network as it would be served if some gates were closed and all others open.
+
+    Args:
+        network: Functional or built sequential model.
+        closed: Gates whose sections leave, whatever their probabilities.
+
+    Returns:
+        A functional model without gates and with weights of its own.
+
+    Raises:
+        ValueError: If the calls around a gate cannot be read.
+    """
+    opened = [gate for gate in find_gates(network) if gate not in closed]
     rebuilt = Retrace(closed=closed, opened=opened).rebuild(network)
     check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
     return fold_seams(rebuilt)

@@ -55,10 +55,43 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
             f"models={models!r}"
         )
     runs = [_inference_call(model, batch_size) for model in models]
+    return [
+        statistics.median(times) for times in zip(*_turns(runs, calls), strict=True)
+    ]
+
+
+def saved_latencies(model, others, batch_size=1, calls=100) -> tuple[float, list]:
+    """Median time of a model, and how much less each of some others takes.
+
+    Each of the others takes turns with the model alone, so that no more than two are
+    in memory and in the processor's cache.
+
+    Args:
+        model: Functional or built sequential model.
+        others: Iterable of models; each is let go before the next is asked for.
+        batch_size: Int, examples per call.
+        calls: Int, how many calls of each are timed.
+
+    Returns:
+        Float, seconds per call of `model`, and a list of floats, the medians of the
+        differences in seconds per call; below 0 where another model takes longer.
+    """
+    run = _inference_call(model, batch_size)
+    own, saved = [], []
+    for other in others:
+        turns = _turns([run, _inference_call(other, batch_size)], calls)
+        own += [mine for mine, _ in turns]
+        saved.append(statistics.median(mine - its for mine, its in turns))
+        del other
+    own = own or [mine for (mine,) in _turns([run], calls)]
+    return statistics.median(own), saved
+
+
+def _turns(runs, calls) -> list[list[float]]:
+    """Seconds of functions that are called one after another, again and again."""
     for run in runs * _WARM_UP_CALLS:
         run()
-    times = [[_seconds(run) for run in runs] for _ in range(calls)]
-    return [statistics.median(column) for column in zip(*times, strict=True)]
+    return [[_seconds(run) for run in runs] for _ in range(calls)]
 
 
 def _inference_call(model, batch_size):

@@ -2,6 +2,13 @@
 
 from keras_layer_prune.variational._checks import checked_path, finite_number
 
+# A line is told apart by its colour and, where colours come round again, its dashes.
+_COLOURS = 10
+_DASHES = ("-", "--", ":", "-.")
+# What a legend has room for in the height of the picture, and inches for each other.
+_ROWS = 20
+_ROW = 0.19
+
 MATPLOTLIB_ADVICE = "Plots need matplotlib: `pip install keras_layer_prune[examples]`."
 
 
@@ -27,7 +34,8 @@ def plot_gates(trajectories, path, settled_at=None):
 
     path = _checked(trajectories, path, settled_at)
     # A figure of its own, so that the user's pyplot state is left alone.
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    height = 4.5 + _ROW * max(0, len(trajectories) - _ROWS)
+    figure = Figure(figsize=(9, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for index, (name, points) in enumerate(trajectories.items()):
@@ -36,14 +44,15 @@ def plot_gates(trajectories, path, settled_at=None):
         axes.plot(
             epochs,
             thetas,
-            color=f"C{index % 10}",
-            linestyle="-" if index < 10 else "--",
+            color=f"C{index % _COLOURS}",
+            linestyle=_DASHES[index // _COLOURS % len(_DASHES)],
             linewidth=1.8 if stays else 1.2,
             label=f"{name} {'stays' if stays else 'removed'}",
         )
     if settled_at is not None:
         axes.axvline(settled_at, color="black", linewidth=0.8, linestyle=":")
-        axes.annotate("all gates decided", (settled_at, 1.06), ha="center", fontsize=8)
+        # At the left of its line, which often stands at the right border.
+        axes.annotate("all gates decided ", (settled_at, 1.06), ha="right", fontsize=8)
     axes.set_xlabel("epoch")
     axes.set_ylabel("probability that the gate is open")
     axes.set_ylim(-0.05, 1.15)

@@ -20,6 +20,16 @@ h2 { margin-top: 2em; font-size: 1.1em; }
 """
 
 
+# Of what this package reports; what a user's metric is counted in, nobody knows.
+_UNITS = {
+    "loss": "nats per example, with the prices of gates and weights",
+    "data_loss": "nats per example, of the data alone",
+    "sections": "how many the network has",
+    "expected_sections": "the sum of the probabilities of gates, and what was kept",
+    "removed": "sections that left in an epoch",
+}
+
+
 def write_report(model, path, history=None, trajectories=None):
     """Write what a training removed, when, why, and what it saved, as one HTML file.
 
@@ -121,7 +131,7 @@ def _network(model, trajectories) -> str:
     if not order:
         return ""
     picture = bars([(name, *parts[name]) for name in order])
-    return "<h2>Sections, as wide as their cost; faded: removed</h2>" + picture
+    return "<h2>Sections, as wide as their MACs; faded: removed</h2>" + picture
 
 
 def _log(log, curves) -> str:
@@ -147,7 +157,8 @@ def _log(log, curves) -> str:
         rows.append(row)
     explanation = (
         "<p>A section leaves when its benefit, what it takes off the training loss in "
-        "nats per example, is below its price.</p>"
+        "nats per example, is below its price. Gates that had not decided themselves "
+        "in their time were rounded.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
 
@@ -189,8 +200,13 @@ def _curves(curves) -> str:
             if curves.get(each)
         }
         if any(series.values()):
-            pictures.append(line_chart(series, " and ".join(series)))
+            pictures.append(line_chart(series, _titled(name)))
     return "<h2>Training</h2>" + "".join(pictures) if pictures else ""
+
+
+def _titled(name) -> str:
+    """The title of a picture: what is drawn, and in what unit if that is known."""
+    return f"{name}: {_UNITS[name]}" if name in _UNITS else name
 
 
 def _finite(values) -> list:

@@ -3,32 +3,63 @@
 import html
 
 _COLOURS = (
-    "#2563eb #dc2626 #059669 #d97706 #7c3aed #0891b2 #be185d #4d7c0f #b45309 #475569"
+    "#2563eb #dc2626 #059669 #f59e0b #7c3aed #06b6d4 #ec4899 #65a30d #78350f #64748b"
 ).split()
-_WIDTH, _HEIGHT, _MARGIN = 720, 220, 44
+# A line is told apart by its colour and, where colours come round again, its dashes.
+_DASHES = ("none", "6 3", "2 3", "10 3 2 3")
+_WIDTH, _HEIGHT = 720, 220
+# Room for the title, for numbers at the left, and for epochs below.
+_TOP, _LEFT, _RIGHT, _BOTTOM = 30, 60, 10, 36
+_LEGEND_ROW = 18
+# The mean width of a letter, rather too wide than too narrow.
+_LETTER = 7.5
 
 
 def line_chart(series, label) -> str:
-    """Lines over the epochs.
+    """Lines over the epochs, with a legend below.
 
     Args:
         series: Dictionary from a name to a list of pairs (epoch, value).
-        label: String, what the values are.
+        label: String, what the values are, with their unit.
 
     Returns:
         String, an SVG element; a name appears when the pointer rests on its line.
     """
     points = [point for line in series.values() for point in line]
-    across = _Scale([x for x, _ in points], _MARGIN, _WIDTH - 10)
+    across = _Scale([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
     # Upwards, as plots are read, though SVG counts downwards.
-    upward = _Scale([y for _, y in points], _HEIGHT - _MARGIN, 12)
+    upward = _Scale([y for _, y in points], _HEIGHT - _BOTTOM, _TOP)
     lines = [
-        f'<polyline fill="none" stroke="{_COLOURS[i % len(_COLOURS)]}" '
-        f'stroke-width="1.6" points="{_places(line, across, upward)}">'
+        f'<polyline fill="none" {_look(index)} '
+        f'points="{_places(line, across, upward)}">'
         f"<title>{html.escape(name)}</title></polyline>"
-        for i, (name, line) in enumerate(series.items())
+        for index, (name, line) in enumerate(series.items())
     ]
-    return _picture(_axes(across, upward, label) + "".join(lines), _HEIGHT)
+    legend, height = _legend(list(series))
+    content = _axes(across, upward, label) + "".join(lines) + legend
+    return _picture(content, _HEIGHT + height)
+
+
+def _look(index) -> str:
+    """How the line of a number is drawn."""
+    colour = _COLOURS[index % len(_COLOURS)]
+    dashes = _DASHES[index // len(_COLOURS) % len(_DASHES)]
+    return f'stroke="{colour}" stroke-width="1.6" stroke-dasharray="{dashes}"'
+
+
+def _legend(names) -> tuple[str, int]:
+    """A sample of each line beside its name, in columns, and the height of it all."""
+    longest = _LETTER * max(map(len, names))
+    columns = max(1, int((_WIDTH - _LEFT) // (longest + 40)))
+    entries = []
+    for index, name in enumerate(names):
+        x = _LEFT + (index % columns) * (_WIDTH - _LEFT) / columns
+        y = _HEIGHT + _LEGEND_ROW * (index // columns) + 6
+        entries.append(
+            f'<path d="M{x:.1f} {y}h24" {_look(index)}/>'
+            + _text(f"{x + 30:.1f}", y + 4, name, "start")
+        )
+    return "".join(entries), _LEGEND_ROW * (-(-len(names) // columns))
 
 
 def bars(parts) -> str:
@@ -75,15 +106,16 @@ def _places(line, across, upward) -> str:
 
 
 def _axes(across, upward, label) -> str:
-    bottom, left = _HEIGHT - _MARGIN, _MARGIN
-    rule = f"M{left} 12V{bottom}H{_WIDTH - 10}"
+    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    rule = f"M{_LEFT} {_TOP}V{bottom}H{right}"
     return (
         f'<path d="{rule}" fill="none" stroke="#94a3b8"/>'
-        + _text(left - 6, 18, f"{upward.high:.3g}", "end")
-        + _text(left - 6, bottom, f"{upward.low:.3g}", "end")
-        + _text(left, bottom + 16, f"{across.low:.3g}", "start")
-        + _text(_WIDTH - 10, bottom + 16, f"epoch {across.high:.3g}", "end")
-        + _text(left + 6, 22, label, "start")
+        + _text(_LEFT - 6, _TOP + 4, f"{upward.high:.3g}", "end")
+        + _text(_LEFT - 6, bottom + 4, f"{upward.low:.3g}", "end")
+        + _text(_LEFT, bottom + 16, f"{across.low:.3g}", "start")
+        + _text((_LEFT + right) / 2, bottom + 16, "epoch", "middle")
+        + _text(right, bottom + 16, f"{across.high:.3g}", "end")
+        + _text(_LEFT, 14, label, "start")
     )
 
 

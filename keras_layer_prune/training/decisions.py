@@ -38,9 +38,15 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
 
 
 def describe(entry) -> str:
-    """One line of the console for one removed section."""
+    """One line about one decided section, for people."""
+    name, theta = entry["section"], f"theta {entry['theta']:.2f}"
+    costs = f"{entry['parameters']:,} parameters, {entry['macs']:,} MACs"
+    if entry["action"] == "removed":
+        return (
+            f"removed `{name}`: it took {entry['benefit']:.4f} of the "
+            f"{entry['price']:.4f} nats per example it costs, {theta}; saves {costs}"
+        )
     return (
-        f"removed `{entry['section']}`: it took {entry['benefit']:.4f} of the "
-        f"{entry['price']:.4f} nats per example it costs, theta {entry['theta']:.2f}; "
-        f"saves {entry['parameters']:,} parameters, {entry['macs']:,} MACs"
+        f"kept `{name}`: it takes {entry['benefit']:.4f} nats per example off the loss "
+        f"and costs {entry['price']:.4f}, {theta}; has {costs}"
     )

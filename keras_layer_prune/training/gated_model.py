@@ -24,6 +24,7 @@ from keras_layer_prune.training.checks import (
     checked_step_size,
     checked_weight_prior,
     listed,
+    put_watchers_last,
 )
 from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
@@ -199,6 +200,7 @@ class GatedModel(private.TrainsOnWorkers):
         if self.compiled:
             self._set_train_size(given)
             self._check_callbacks(given)
+        put_watchers_last(given)
         with backed_up(self, given):
             return super().fit(*bound.args[1:], **bound.kwargs)
 
@@ -309,13 +311,18 @@ class GatedModel(private.TrainsOnWorkers):
         Args:
             filepath: Path that does not exist yet.
             *args: Further arguments of `keras.Model.export`.
-            **kwargs: Further arguments of `keras.Model.export`.
+            **kwargs: Further arguments of `keras.Model.export`, such as
+                `format="onnx"`, which needs `pip install keras_layer_prune[onnx]`.
 
         Raises:
             FileExistsError: If `filepath` exists.
             ValueError: If gates are between 0 and 1.
         """
-        strip_gates(self.network).export(checked_new_path(filepath), *args, **kwargs)
+        path = checked_new_path(filepath)
+        slim = strip_gates(self.network)
+        # As ONNX, Keras exports models only that have been called.
+        slim(slim.input)
+        slim.export(path, *args, **kwargs)
 
     def get_config(self):
         """Config with the current network and the pruning log."""

@@ -80,6 +80,22 @@ def flag(name: str, value) -> bool:
     return value
 
 
+def checked_folder(name: str, value) -> str:
+    """Return the path of a folder, or of one to be made, as a string, or raise."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(
+            f"`{name}` must be a string or a path, that of a folder. Received: "
+            f"{name}={value!r}"
+        )
+    path = os.fspath(value)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(
+            f"`{name}` must be a folder, or a path at which one can be made. Received: "
+            f"{name}={path!r}, which is a file."
+        )
+    return path
+
+
 def checked_path(path) -> str:
     """Return a path as a string, or raise if it is none."""
     if not isinstance(path, str | os.PathLike):

@@ -72,6 +72,23 @@ def test_models_of_several_inputs_and_of_integers_run():
     assert latency.measure_latency(model, calls=1) > 0.0
 
 
+def test_what_others_save_is_the_median_of_the_differences_of_turns(monkeypatch):
+    # Three turns of the model and the first of the others, then three and the second.
+    seconds = [5.0, 4.0, 9.0, 2.0, 6.0, 3.0, 5.0, 6.0, 7.0, 9.0, 8.0, 8.5]
+    monkeypatch.setattr(latency, "_seconds", lambda run: seconds.pop(0))
+    others = (dense(units) for units in (2, 3))
+    own, saved = latency.saved_latencies(dense(1), others, calls=3)
+    assert own == 6.5  # of 5, 9, 6, 5, 7, 8
+    assert saved == [3.0, -1.0]  # of 1, 7, 3, and of -1, -2, -0.5
+    assert seconds == []
+
+
+def test_without_others_the_model_alone_is_timed(monkeypatch):
+    seconds = [1.0, 9.0, 3.0]
+    monkeypatch.setattr(latency, "_seconds", lambda run: seconds.pop(0))
+    assert latency.saved_latencies(dense(1), [], calls=3) == (3.0, [])
+
+
 @pytest.mark.parametrize("calls", [1, 4])
 def test_as_many_calls_are_timed_as_were_asked_for(monkeypatch, calls):
     timed = []

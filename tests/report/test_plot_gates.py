@@ -56,14 +56,26 @@ def test_the_end_of_the_decisions_is_marked_if_given(tmp_path, figures):
     without, marked = (figure.axes[0] for figure in figures)
     assert len(marked.lines) == len(without.lines) + 1
     assert list(marked.lines[-1].get_xdata()) == [1.5, 1.5]
-    assert [text.get_text() for text in marked.texts] == ["all gates decided"]
+    assert [text.get_text() for text in marked.texts] == ["all gates decided "]
 
 
 def test_lines_of_many_gates_can_be_told_apart(tmp_path, figures):
-    many = {f"gate_{index}": [(0.0, 0.5), (1.0, 1.0)] for index in range(20)}
+    many = {f"gate_{index}": [(0.0, 0.5), (1.0, 1.0)] for index in range(40)}
     plot_gates(many, tmp_path / "gates.png")
     lines = figures[0].axes[0].lines
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 20
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 40
+
+
+@pytest.mark.parametrize("count", [1, 12, 24, 54])
+def test_no_name_in_the_legend_is_cut_off(count, tmp_path, figures):
+    many = {f"gate_{index}": [(0.0, 0.5), (1.0, 1.0)] for index in range(count)}
+    plot_gates(many, tmp_path / "gates.png", settled_at=1.0)
+    (figure,) = figures
+    (axes,) = figure.axes
+    for part in (axes.get_legend(), *axes.texts):
+        box = part.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
 
 
 def test_trajectories_of_a_training_are_drawn(tmp_path, figures):

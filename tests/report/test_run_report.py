@@ -54,6 +54,19 @@ def test_curves_and_trajectories_are_drawn_where_they_are_given(run, tmp_path):
         assert f"<title>{name}</title>" in text
 
 
+def test_pictures_have_titles_with_units_where_they_are_known(run, tmp_path):
+    _, history, prune = run
+    text = written(run, tmp_path / "report.html", history, prune.trajectories)
+    for title in (
+        "Sections, as wide as their MACs",
+        ">probability that a gate is open<",
+        ">data_loss: nats per example, of the data alone<",
+        ">removed: sections that left in an epoch<",
+        ">mae<",
+    ):
+        assert title in text
+
+
 def test_a_removal_is_shown_with_the_metric_before_and_after_it(run, tmp_path):
     model, history, _ = run
     text = written(run, tmp_path / "report.html", history.history)

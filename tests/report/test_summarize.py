@@ -9,10 +9,12 @@ import pytest
 from keras_layer_prune import (
     BernoulliGate,
     GatedResidual,
+    max_difference,
     remove_closed_sections,
     strip_gates,
     summarize,
 )
+from keras_layer_prune.report import latency
 
 WIDTH, HIDDEN, CLASSES = 6, 5, 3
 
@@ -60,6 +62,7 @@ def test_each_section_has_its_own_costs():
             "theta": theta,
             "parameters": SECTION_PARAMETERS,
             "macs": SECTION_MACS,
+            "latency": None,
         }
         for index, theta in enumerate((0.25, 1.0))
     ]
@@ -142,8 +145,91 @@ def test_the_markdown_table_has_a_row_for_each_section_and_one_for_all():
 
 
 def test_latency_is_measured_unless_it_is_not_wanted():
-    assert summarize(network(1.0)).latency > 0.0
+    costs = summarize(network(1.0))
+    assert costs.latency > 0.0
+    assert [section["latency"] for section in costs.sections] == [None]
     assert summarize(network(1.0), latency=False).latency is None
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """The models that are timed; a call takes a millisecond for each weight."""
+    models = {}
+
+    def call(model, batch_size):
+        models[model.count_params()] = model
+        return model.count_params()
+
+    monkeypatch.setattr(latency, "_inference_call", call)
+    monkeypatch.setattr(latency, "_WARM_UP_CALLS", 0)
+    monkeypatch.setattr(latency, "_seconds", lambda run: run * 1e-3)
+    return models
+
+
+def test_the_latency_of_a_section_is_what_leaves_with_it(timed):
+    costs = summarize(network(0.3, 1.0), latency="sections")
+    whole = 2 * SECTION_PARAMETERS + HEAD_PARAMETERS
+    assert costs.latency == pytest.approx(whole * 1e-3)
+    assert [s["latency"] for s in costs.sections] == pytest.approx(
+        [SECTION_PARAMETERS * 1e-3] * 2
+    )
+    assert json.loads(json.dumps(costs.to_dict())) == costs.to_dict()
+
+
+@pytest.mark.parametrize("wanted", [True, "sections"])
+def test_what_is_timed_is_the_network_as_it_is_served(wanted, timed):
+    gated = network(0.0, 0.3)
+    summarize(gated, latency=wanted)
+    for model in timed.values():
+        assert not any(isinstance(x, BernoulliGate) for x in model.layers)
+    for index in range(2):
+        # Both in it, though one is closed and the other undecided.
+        gated.get_layer(f"gate_{index}").probability.assign(1.0)
+    assert max_difference(timed[max(timed)], strip_gates(gated)) == 0.0
+
+
+def test_sections_are_timed_with_the_clock_too():
+    costs = summarize(network(0.3, 1.0), latency="sections")
+    assert costs.latency > 0.0
+    # The clock decides whether they are above 0.
+    assert [type(section["latency"]) for section in costs.sections] == [float, float]
+
+
+def test_a_plain_network_is_timed_as_it_is(timed):
+    plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    costs = summarize(plain, latency="sections")
+    assert list(timed.values()) == [plain]
+    assert (costs.latency, costs.sections) == (pytest.approx(0.01), [])
+
+
+def test_text_and_table_have_the_latencies_of_sections_in_milliseconds(timed):
+    costs = summarize(network(0.25, 1.0, name="mine"), latency="sections")
+    ms = f"{SECTION_PARAMETERS:.2f}"
+    whole = f"{2 * SECTION_PARAMETERS + HEAD_PARAMETERS:.2f}"
+    text = str(costs).splitlines()
+    assert f"{whole} ms, 2 gated sections" in text[0]
+    section = f"{SECTION_PARAMETERS} parameters, {SECTION_MACS} MACs, {ms} ms"
+    assert text[1:] == [f"  gate_{index}: {section}" for index in range(2)]
+    lines = costs.to_markdown().splitlines()
+    assert lines[0] == "| section | theta | parameters | MACs | latency, ms |"
+    assert [line.count("|") for line in lines] == [6] * 5
+    assert [line.split(" | ")[-1] for line in lines[2:]] == [
+        f"{ms} |",
+        f"{ms} |",
+        f"{whole} |",
+    ]
+
+
+def test_without_the_latency_of_sections_their_cells_are_empty(timed):
+    lines = summarize(network(0.25)).to_markdown().splitlines()
+    assert lines[2].endswith(f"| {SECTION_MACS} |  |")
+    assert lines[3].endswith(f"| {SECTION_PARAMETERS + HEAD_PARAMETERS:.2f} |")
+
+
+@pytest.mark.parametrize("wanted", ["section", 1, None, ["sections"]])
+def test_another_word_for_the_latency_is_an_error(wanted):
+    with pytest.raises(ValueError, match='must be True .*"sections".*latency='):
+        summarize(network(1.0), latency=wanted)
 
 
 def test_summarizing_leaves_the_network_as_it_was():

@@ -1,5 +1,6 @@
 """Pictures are read back as XML, and their places compared."""
 
+import itertools
 from xml.etree import ElementTree
 
 import pytest
@@ -42,6 +43,48 @@ def test_lines_share_their_scales():
 def test_a_single_value_and_names_that_html_knows_can_be_drawn():
     drawn = lines(line_chart({"<gate & co>": [(0, 1.0)]}, "a < b"))
     assert list(drawn) == ["<gate & co>"]
+
+
+def many(count, name="bernoulli_gate_{}"):
+    return {name.format(i): [(0, 0.01 * i), (1, 1.0)] for i in range(count)}
+
+
+@pytest.mark.parametrize("count", [2, 12, 24, 40])
+def test_every_line_looks_different_and_as_in_the_legend(count):
+    root = ElementTree.fromstring(line_chart(many(count), "theta"))
+
+    def looks(tag):
+        return [
+            (x.get("stroke"), x.get("stroke-dasharray"))
+            for x in root.iter(f"{SVG}{tag}")
+        ]
+
+    drawn, (_, *samples) = looks("polyline"), looks("path")  # the axes come first
+    assert len(set(drawn)) == count
+    assert samples == drawn
+    names = [text.text for text in root.iter(f"{SVG}text")][-count:]
+    assert names == list(many(count))
+
+
+@pytest.mark.parametrize(
+    ("count", "name"), [(1, "{}"), (24, "bernoulli_gate_{}"), (3, "x" * 60 + "{}")]
+)
+def test_texts_are_inside_of_the_picture_and_apart_from_each_other(count, name):
+    series = many(count, name)
+    root = ElementTree.fromstring(line_chart(series, "from 0.000123 to 1"))
+    *_, width, height = map(float, root.get("viewBox").split())
+    before = {"start": 0.0, "middle": 0.5, "end": 1.0}
+    places = []
+    for text in root.iter(f"{SVG}text"):
+        # A letter is 6.5 wide in the mean, in most fonts of this size.
+        x, y, length = float(text.get("x")), float(text.get("y")), 6.5 * len(text.text)
+        start = x - before[text.get("text-anchor")] * length
+        assert 0.0 <= start
+        assert start + length <= width
+        assert 12.0 <= y <= height
+        places.append((y, start, start + length))
+    for (y, _, end), (other_y, start, _) in itertools.pairwise(sorted(places)):
+        assert y != other_y or end <= start
 
 
 def test_bars_are_as_wide_as_the_costs_and_faded_where_removed():

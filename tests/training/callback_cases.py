@@ -136,7 +136,8 @@ CASES = [
             write_steps_per_second=True,
             update_freq=1,
         ),
-        "works; histograms of a removed section end where it left",
+        "works; histograms of a removed section end where it left; gates and "
+        "decisions: add `keras_layer_prune.TensorBoardGates(log_dir)`",
         needs="tensorboard",
     ),
     Case(

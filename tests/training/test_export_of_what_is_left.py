@@ -54,6 +54,23 @@ def test_a_process_with_tensorflow_alone_serves_the_same_outputs(tmp_path):
     assert np.abs(served).max() > 0.1
 
 
+# Keras asks NumPy for a name that it will have again.
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+def test_onnx_runtime_computes_the_same_outputs(tmp_path):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = compiled(convolutions())
+    path = tmp_path / "net.onnx"
+    model.export(path, format="onnx", verbose=False)
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype("float32")
+    (inputs,) = session.get_inputs()
+    (outputs,) = session.run(None, {inputs.name: x})
+    np.testing.assert_allclose(outputs, model(x, training=False), atol=1e-5)
+    assert np.abs(outputs).max() > 0.1
+
+
 def test_undecided_gates_are_named_and_nothing_is_written(tmp_path):
     model = compiled(chain((1.0, 0.75, 0.0, 0.25)))
     with pytest.raises(ValueError, match=r"'gate_1': 0.75, 'gate_3': 0.25.*settle_by"):

@@ -1,6 +1,5 @@
 """The callback after which a training can be killed: `BackupAndRestore`."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,11 @@ from keras_layer_prune.training.backup.snapshot import (
 from keras_layer_prune.training.backup.store import Store
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
-from keras_layer_prune.variational._checks import checked_config, flag
+from keras_layer_prune.variational._checks import (
+    checked_config,
+    checked_folder,
+    flag,
+)
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -88,7 +91,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def __init__(self, directory, save_freq="epoch", delete_checkpoint: bool = True):
         super().__init__()
-        self.directory = _checked_directory(directory)
+        self.directory = Path(checked_folder("directory", directory))
         self.save_freq = _checked_save_freq(save_freq)
         self.delete_checkpoint = flag("delete_checkpoint", delete_checkpoint)
         # Set by `GatedModel.fit`.
@@ -266,21 +269,6 @@ class BackupAndRestore(keras.callbacks.Callback):
     def from_config(cls, config):
         """An object from the config of another one."""
         return cls(**checked_config(config))
-
-
-def _checked_directory(directory) -> Path:
-    if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
-        raise TypeError(
-            "`directory` must be a string or a path, the folder for the backup. "
-            f"Received: directory={directory!r}"
-        )
-    path = Path(directory)
-    if path.exists() and not path.is_dir():
-        raise ValueError(
-            f"`directory` must be a folder, or a path at which one can be made. "
-            f"Received: directory={str(directory)!r}, which is a file."
-        )
-    return path
 
 
 def _checked_save_freq(save_freq):

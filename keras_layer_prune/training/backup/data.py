@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.training.checks import listed
+from keras_layer_prune.training.checks import listed, replace_callbacks
 
 _NO_SEED = 87654321
 
@@ -36,10 +36,7 @@ def backed_up(model, arguments):
     others = [c for c in callbacks if c is not backup]
     if not any(isinstance(c, keras.callbacks.History) for c in others):
         others.append(keras.callbacks.History())
-    if isinstance(arguments["callbacks"], keras.callbacks.CallbackList):
-        arguments["callbacks"].callbacks[:] = [*others, backup]
-    else:
-        arguments["callbacks"] = [*others, backup]
+    replace_callbacks(arguments, [*others, backup])
     backup.data = TrainingData(
         arguments.get("initial_epoch", 0), _shuffles_by_chance(arguments)
     )
