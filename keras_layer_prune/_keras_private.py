@@ -268,6 +268,17 @@ def state_of_callback(callback) -> dict:
     return {}
 
 
+def best_weights(callback) -> list:
+    """Weights that `EarlyStopping` may put back into the model; none of others."""
+    is_keeping = isinstance(callback, keras.callbacks.EarlyStopping)
+    return (callback.best_weights if is_keeping else None) or []
+
+
+def set_best_weights(callback, weights):
+    """Give `EarlyStopping` the weights of the best epoch that it has seen."""
+    callback.best_weights = weights
+
+
 def start_at_epoch(model, epoch):
     """Make a `fit` that is about to begin its epochs start at one of them.
 

@@ -7,8 +7,19 @@ import numpy as np
 
 def values_of(variables) -> list[np.ndarray]:
     """Values of variables, as plain numbers; bytes where NumPy knows no such type."""
-    arrays = [variable.numpy() for variable in variables]
-    return [a if _is_plain(a) else np.frombuffer(a.tobytes(), "uint8") for a in arrays]
+    return [plain(variable.numpy()) for variable in variables]
+
+
+def plain(array) -> np.ndarray:
+    """An array of plain numbers with the same bytes."""
+    return array if _is_plain(array) else np.frombuffer(array.tobytes(), "uint8")
+
+
+def typed(array, like) -> np.ndarray:
+    """The array that `plain` was given, which was like another one."""
+    if _is_plain(like):
+        return array
+    return np.frombuffer(array.tobytes(), like.dtype).reshape(like.shape)
 
 
 def described(variables) -> list[str]:
@@ -26,10 +37,7 @@ def described(variables) -> list[str]:
 def assign(variables, values):
     """Give variables the values that `values_of` returned."""
     for variable, value in zip(variables, values, strict=True):
-        now = variable.numpy()
-        if not _is_plain(now):
-            value = np.frombuffer(value.tobytes(), now.dtype).reshape(now.shape)
-        variable.assign(value)
+        variable.assign(typed(value, variable.numpy()))
 
 
 def _is_plain(array) -> bool:

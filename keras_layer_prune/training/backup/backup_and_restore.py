@@ -78,6 +78,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         ValueError: If `save_freq` is below 1, the directory holds the backup of
             another training, or all its generations are damaged. Nothing is deleted.
         OSError: If a backup cannot be written; the one before it stays.
+        BlockingIOError: If another process is training with the directory.
 
     Example:
 
@@ -234,7 +235,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
         def set_values(with_metrics=False):
             restore_values(model, arrays, with_metrics)
-            restore_callbacks(self.others, state)
+            restore_callbacks(model, self.others, state, arrays)
             set_random_states(random)
 
         def finish_step():

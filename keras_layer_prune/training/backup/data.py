@@ -7,7 +7,9 @@ import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.training.backup import lock
 from keras_layer_prune.training.checks import listed, replace_callbacks
+from keras_layer_prune.training.replicas import is_chief
 
 _NO_SEED = 87654321
 
@@ -22,6 +24,9 @@ def backed_up(model, arguments):
     Args:
         model: `GatedModel`.
         arguments: Dictionary of the arguments of `fit`, changed in place.
+
+    Raises:
+        BlockingIOError: If another process trains with the backup's folder.
     """
     callbacks = listed(arguments.get("callbacks"))
     backups = [c for c in callbacks if getattr(c, "runs_last", False)]
@@ -41,8 +46,10 @@ def backed_up(model, arguments):
         arguments.get("initial_epoch", 0), _shuffles_by_chance(arguments)
     )
     backup.others = others
+    is_writing = is_chief(model.distribute_strategy)
+    alone = lock.held(backup.directory) if is_writing else contextlib.nullcontext()
     try:
-        with private.showing_training_data(model, backup.data.show):
+        with alone, private.showing_training_data(model, backup.data.show):
             yield
     finally:
         backup.data = None

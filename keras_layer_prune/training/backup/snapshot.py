@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.training.backup.arrays import assign, described, values_of
+from keras_layer_prune.training.backup.arrays import (
+    assign,
+    described,
+    plain,
+    typed,
+    values_of,
+)
 from keras_layer_prune.training.backup.identity import keeps_state
 from keras_layer_prune.training.backup.randomness import random_states
 from keras_layer_prune.training.backup.replay import renamed, replay
@@ -47,6 +53,9 @@ def capture(model, position, callbacks, logs) -> tuple[dict, dict]:
         for group, variables in groups.items()
         for index, value in enumerate(values_of(variables))
     }
+    for index, callback in enumerate(callbacks):
+        for place, weight in enumerate(private.best_weights(callback)):
+            arrays[f"best weights {index}/{place}"] = plain(weight)
     state = {
         "position": position._asdict(),
         "pruning_log": [dict(entry) for entry in model.pruning_log],
@@ -102,15 +111,31 @@ def restore_history(model, state):
     model.history.history = {k: list(v) for k, v in state["history"]["history"].items()}
 
 
-def restore_callbacks(callbacks, state):
-    """Tell callbacks what they had seen; those that were not there begin anew."""
-    states = [dict(entry) for entry in state["callbacks"]]
+def restore_callbacks(model, callbacks, state, arrays):
+    """Tell callbacks what they had seen; those that were not there begin anew.
+
+    Args:
+        model: `GatedModel` whose network is that of the state.
+        callbacks: List of the callbacks of `fit`.
+        state: What `capture` returned.
+        arrays: What `capture` returned.
+    """
+    states = dict(enumerate(state["callbacks"]))
     for callback in callbacks:
         kind = type(callback).__name__
-        mine = next((entry for entry in states if entry["class"] == kind), None)
-        if mine is not None:
-            states.remove(mine)
-            _set_callback_state(callback, mine["state"])
+        found = (index for index, entry in states.items() if entry["class"] == kind)
+        index = next(found, None)
+        if index is not None:
+            _set_callback_state(callback, states.pop(index)["state"])
+            _set_best_weights(model, callback, arrays, f"best weights {index}/")
+
+
+def _set_best_weights(model, callback, arrays, group):
+    count = sum(name.startswith(group) for name in arrays)
+    if count:
+        like = zip(range(count), model.get_weights(), strict=True)
+        weights = [typed(arrays[f"{group}{place}"], now) for place, now in like]
+        private.set_best_weights(callback, weights)
 
 
 def with_names_of(model, names, state) -> dict:

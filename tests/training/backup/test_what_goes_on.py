@@ -72,6 +72,24 @@ def test_what_callbacks_of_keras_have_seen(tmp_path):
     assert float(script.model.optimizer.learning_rate) == pytest.approx(0.005)
 
 
+def test_the_best_weights_that_early_stopping_has_seen(tmp_path):
+    def callbacks():
+        # Upside down, so that the best epoch is long ago when the script is killed.
+        return [
+            keras.callbacks.EarlyStopping(
+                "loss",
+                mode="max",
+                patience=50,
+                restore_best_weights=True,
+                start_from_epoch=9,
+            )
+        ]
+
+    script, _ = assert_goes_on(tmp_path, Kill(10), callbacks=callbacks, epochs=12)
+    losses = script.history.history["loss"]
+    assert max(losses[9:]) > losses[-1]
+
+
 class Multiply(keras.callbacks.Callback):
     """A schedule that changes the rate that it finds."""
 

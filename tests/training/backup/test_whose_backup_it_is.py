@@ -1,5 +1,8 @@
 """A backup is loaded into its own training only, and no other one touches it."""
 
+import subprocess
+import sys
+
 import keras
 import pytest
 from killed import EPOCHS, Kill, Killed, Script, X, Y, assert_same, make_model, network
@@ -101,6 +104,29 @@ def test_a_backup_is_deleted_after_the_training_and_files_of_others_are_not(tmp_
     assert len(list(tmp_path.iterdir())) == 2
     Script(tmp_path).run(delete=True)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from keras_layer_prune.training.backup import lock
+with lock.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_directory_that_another_process_trains_with_is_refused(tmp_path):
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError, match=f"in use by process {holder.pid}"):
+            Script(tmp_path).run()
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        holder.kill()
+    # The file that it left behind keeps nobody out.
+    Script(tmp_path).run(epochs=1, delete=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_that_was_pruned_further_than_the_backup_is_refused(tmp_path):
