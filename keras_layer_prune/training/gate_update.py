@@ -14,7 +14,8 @@ class GateStep(NamedTuple):
     """How far gates move.
 
     Attributes:
-        size: float32 scalar tensor, probability per nat per example.
+        size: float32 tensor, probability per nat per example: one for all gates, or
+            one for each.
         longest: Float, the furthest that one minibatch may move a gate.
     """
 
@@ -29,16 +30,22 @@ def move_gates(gates, differences, prices, step, is_usable):
         gates: List of `BernoulliGate`.
         differences: List of float32 scalar tensors, estimates of what opening each
             gate changes in the loss, in nats per example.
-        prices: List of scalars, what opening each gate costs, in nats per example.
+        prices: float32 tensor of shape `(gates,)`, what opening each gate costs, in
+            nats per example.
         step: `GateStep`.
         is_usable: Boolean scalar tensor. If false nothing moves.
     """
-    for gate, difference, price in zip(gates, differences, prices, strict=True):
-        theta, benefit = gate.probability.value, gate.benefit.value
-        moved = projected_step(theta, difference + price, step.size, step.longest)
-        averaged = benefit - (benefit + difference) / _AVERAGED_STEPS
-        gate.probability.assign(tf.where(is_usable, moved, theta))
-        gate.benefit.assign(tf.where(is_usable, averaged, benefit))
+    # Once for all of them: each operation of a step costs time to trace and to run.
+    theta = tf.stack([gate.probability.value for gate in gates])
+    benefit = tf.stack([gate.benefit.value for gate in gates])
+    difference = tf.stack(differences)
+    moved = projected_step(theta, difference + prices, step.size, step.longest)
+    averaged = benefit - (benefit + difference) / _AVERAGED_STEPS
+    moved = tf.unstack(tf.where(is_usable, moved, theta))
+    averaged = tf.unstack(tf.where(is_usable, averaged, benefit))
+    for gate, new_theta, new_benefit in zip(gates, moved, averaged, strict=True):
+        gate.probability.assign(new_theta)
+        gate.benefit.assign(new_benefit)
 
 
 def all_finite(tensors):

@@ -57,14 +57,20 @@ def infer_train_size(x, validation_split=0.0):
         return _size_of_dataset(x)
     if isinstance(x, keras.utils.PyDataset):
         return _size_of_pydataset(x)
-    lengths = {len(a) for a in tree.flatten(x) if hasattr(a, "__len__")}
-    if len(lengths) != 1:
+    lengths = {_length(part) for part in tree.flatten(x)}
+    if len(lengths) != 1 or None in lengths:
         raise ValueError(
             f"The number of training examples in a {type(x).__name__} is not known. "
             + _ASK
         )
     # Keras takes the validation examples from the end, rounding their start down.
     return int(lengths.pop() * (1.0 - validation_split))
+
+
+def _length(array) -> int | None:
+    """Rows of an array; None of anything else, such as a loader that counts batches."""
+    shape = getattr(array, "shape", None)
+    return int(shape[0]) if shape else None
 
 
 def _size_of_dataset(dataset) -> int:

@@ -93,11 +93,12 @@ def _move_gates(model, gates, differences, data_cost, is_finite, is_search):
     if not gates:
         return
     differences = [sum_over_replicas(difference) for difference in differences]
-    is_usable = tf.logical_and(is_finite, all_finite([data_cost, *differences]))
+    scalars = tf.stack([tf.cast(data_cost, tf.float32), *differences])
+    is_usable = tf.logical_and(is_finite, all_finite([scalars]))
     model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, prices)
-    due = [price * model.clock.pressure(now) for price in prices]
+    due = tf.constant(prices, tf.float32) * model.clock.pressure(now)
     move_gates(gates, differences, due, step, is_usable)
 
 
@@ -105,9 +106,9 @@ def _gate_step(model, now, prices) -> GateStep:
     """How far gates move at the training step `now`."""
     clock, chosen = model.clock, model.gate_step_size
     if chosen is None:
-        mean_price = sum(abs(price) for price in prices) / len(prices)
-        size = clock.reach(now) / (mean_price or DEFAULT_PRICE)
-        return GateStep(size, LONGEST_STEP)
+        # Each by its own price, so that a dear or a protected one slows no other.
+        scales = [abs(price) or DEFAULT_PRICE for price in prices]
+        return GateStep(clock.reach(now) / tf.constant(scales), LONGEST_STEP)
     size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
     return GateStep(tf.where(clock.is_holding(now), 0.0, size))
 

@@ -12,7 +12,8 @@ def projected_step(theta, gradient, step_size, longest=1.0):
     Args:
         theta: Tensor of any shape, in `[0, 1]`.
         gradient: Tensor shaped like `theta`, in nats per example.
-        step_size: Scalar, probability per nat per example.
+        step_size: Scalar or tensor shaped like `theta`, probability per nat per
+            example.
         longest: Scalar, the furthest that one step may go. From 1 on it says nothing.
 
     Returns:

@@ -13,9 +13,13 @@ from small_models import (
     compiled,
     data,
     freeze_weights,
+    prune_idle,
     thetas,
+    useful_and_idle,
     weights,
 )
+
+from keras_layer_prune import FlatteningPrior, PruneSections
 
 LAYERS = 2
 X, Y = data()
@@ -162,3 +166,16 @@ def test_the_benefit_is_a_running_mean_of_what_sections_take_off_the_loss():
     benefits = [float(gate.benefit.numpy()) for gate in model.gates]
     expected = -difference * (1.0 - 0.99**2)
     np.testing.assert_allclose(benefits, expected, rtol=1e-4)
+
+
+def test_a_gate_that_is_protected_slows_no_other():
+    def path_of_the_idle_gate(log_gamma):
+        network = useful_and_idle()
+        network.get_layer("gate_useful").prior = FlatteningPrior(log_gamma)
+        prune = PruneSections(verbose=0)
+        prune_idle(compiled(network, keras.optimizers.SGD(0.0)), prune)
+        return prune.trajectories["gate_idle"]
+
+    with_protected = path_of_the_idle_gate(-1e6)
+    assert with_protected == path_of_the_idle_gate(1.0)
+    assert with_protected[-1][1] == 0.0

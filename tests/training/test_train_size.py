@@ -46,6 +46,21 @@ def test_arrays_tell_their_length(x):
     assert infer_train_size(x) == 10
 
 
+class Loader:
+    """Like PyTorch's: its length is the number of its batches."""
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        return iter([(X[:4], Y[:4])] * 3)
+
+
+def test_what_counts_its_batches_is_asked_for():
+    with pytest.raises(ValueError, match="in a Loader is not known.*train_size=60_000"):
+        infer_train_size(Loader())
+
+
 def test_validation_examples_do_not_train():
     model = frozen_model()
     model.fit(X, Y, validation_split=0.3, epochs=0)
