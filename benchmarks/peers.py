@@ -19,6 +19,7 @@ and likewise `.venv-oto`, `oto.txt` and `--oto-python`.
 """
 
 import argparse
+import shlex
 import sys
 import time
 
@@ -83,7 +84,7 @@ def settings(arguments):
 
 def command(arguments):
     """The command as it was run, but with pythons where the docstring puts them."""
-    line = " ".join(["python", *sys.argv])
+    line = shlex.join(["python", *sys.argv])
     for kind, python in arguments.others.items():
         line = line.replace(python, torch_process.ENVIRONMENTS[kind][0])
     return line

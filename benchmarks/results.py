@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def save(name, settings, rows, command=None):
     """
     FOLDER.mkdir(exist_ok=True)
     result = {
-        "command": command or "python " + " ".join(sys.argv),
+        "command": command or shlex.join(["python", *sys.argv]),
         "machine": machine(),
         "versions": versions(),
         "settings": settings,
