@@ -10,6 +10,11 @@ import warnings
 import keras
 
 
+def gate_movers(callbacks) -> list:
+    """Those of a list of callbacks that start the gates' clock."""
+    return [c for c in callbacks if getattr(c, "moves_gates", False)]
+
+
 def check_callbacks(callbacks, will_shrink, epochs):
     """Raise if a callback would fail, or do something else, in the middle of a `fit`.
 
@@ -37,8 +42,7 @@ def _check_shrinking(callback, callbacks, epochs):
 
 def _settling_epoch(callbacks, epochs) -> int:
     """The first epoch, counted from 0, at whose end all gates are decided."""
-    movers = [c for c in callbacks if getattr(c, "moves_gates", False)]
-    last = max(getattr(mover, "settle_by", 1.0) for mover in movers)
+    last = max(getattr(mover, "settle_by", 1.0) for mover in gate_movers(callbacks))
     return max(0, math.ceil(last * epochs) - 1)
 
 

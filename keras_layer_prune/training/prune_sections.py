@@ -67,7 +67,7 @@ class PruneSections(keras.callbacks.Callback):
     >>> model.fit(x, y, epochs=20, callbacks=[prune])
     """
 
-    # What `GatedModel.fit` looks for.
+    # What `gate_movers` looks for.
     moves_gates = True
 
     def __init__(
