@@ -73,6 +73,10 @@ class GateClock(keras.layers.Layer):
         self.first_step.assign(first_step)
         self.last_step.assign(max(last_step, first_step + 1))
 
+    def now(self) -> int:
+        """Training steps done; reading it waits for the device."""
+        return int(self.step.numpy())
+
     def tick(self):
         """Count one training step; return the number of steps before it."""
         now = tf.identity(self.step.value)

@@ -123,6 +123,7 @@ class PruneSections(keras.callbacks.Callback):
             self._start_clock(epoch)
         self._check_length(epoch)
         self._epoch = epoch
+        self._step = self.model.clock.now()
         self._batches = 0
         self._removed = 0
         self._note(epoch)
@@ -130,12 +131,12 @@ class PruneSections(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Decide all gates when their time is up; prune where `every` asks for it."""
         before = self._step
-        self._step += batch + 1 - self._batches
-        self._batches = batch + 1
+        self._step = self._steps_done(batch)
+        self._batches += self._step - before
         if self._last_step is None:
             return
         if self._passed(before, self._steps_per_epoch // _NOTES_PER_EPOCH):
-            self._note(self._step / self._steps_per_epoch)
+            self._note(self._position())
         if before < self._middle <= self._step:
             self._look_for_movement()
         if self._step >= self._last_step:
@@ -145,7 +146,8 @@ class PruneSections(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Prune, and report batches that no gate could learn from."""
-        self._steps_per_epoch = self._steps_per_epoch or self._batches
+        # The clock was at 0 when the epoch that shows its length began.
+        self._steps_per_epoch = self._steps_per_epoch or self.model.clock.now()
         self._prune()
         self._report_skipped()
         if logs is not None:
@@ -180,6 +182,19 @@ class PruneSections(keras.callbacks.Callback):
         self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
+
+    def _steps_done(self, batch) -> int:
+        """Steps of the whole training, after the one that Keras calls `batch`."""
+        if self._steps_per_epoch and batch >= self._steps_per_epoch:
+            # Keras takes every execution of several steps for a full one. To ask the
+            # clock each time would make every step wait for the device.
+            return self.model.clock.now()
+        return self._step + batch + 1 - self._batches
+
+    def _position(self) -> float:
+        """Epochs done, the begun one in part; also where epochs differ in length."""
+        steps = self._steps_per_epoch
+        return (self._epoch * steps + min(self._batches, steps)) / steps
 
     def _passed(self, before, interval) -> bool:
         """Whether a multiple of `interval` lies between the last call and this one."""
@@ -223,7 +238,7 @@ class PruneSections(keras.callbacks.Callback):
         self._removed += len(removed)
         for entry in entries:
             is_kept = float(entry["action"] == "kept")
-            point = (self._step / self._steps_per_epoch, is_kept)
+            point = (self._position(), is_kept)
             self.trajectories[entry["section"]].append(point)
         self._say([describe(entry) for entry in removed])
         price = sum(entry["price"] for entry in entries) / len(entries)

@@ -59,6 +59,61 @@ def test_steps_per_epoch_are_the_length_that_counts(batches):
     assert {entry["step"] for entry in model.pruning_log} == {4}
 
 
+def executions_that_end_before_they_are_full(is_known):
+    """A training of 11 steps an epoch, run ten at a time: 10 and 1."""
+    x, y = useful_and_idle_data(rows=88)
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    if not is_known:
+        batches = batches.filter(lambda x, y: True)
+    # Too slow for any gate to decide itself.
+    model = idle_model(
+        gate_step_size=1e-12,
+        train_size=88,
+        run_eagerly=False,
+        steps_per_execution=10,
+        jit_compile=False,
+    )
+    prune = PruneSections(hold=0.0, verbose=0)
+    with warnings.catch_warnings():
+        # Keras reports that it met the end of the data.
+        warnings.simplefilter("ignore")
+        model.fit(batches, epochs=8, shuffle=False, verbose=0, callbacks=[prune])
+    return model, prune
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_executions_that_end_before_they_are_full_do_not_hurry_the_schedule(is_known):
+    model, prune = executions_that_end_before_they_are_full(is_known)
+    assert {(entry["epoch"], entry["step"]) for entry in model.pruning_log} == {(3, 44)}
+    for points in prune.trajectories.values():
+        epochs = [epoch for epoch, _ in points]
+        assert epochs == sorted(epochs)
+        # Decided, and noted never again.
+        assert epochs[-1] == 4.0
+
+
+def test_epochs_that_differ_in_length_are_counted_as_they_are():
+    model = idle_model(gate_step_size=1e-12, train_size=32)
+
+    def shrinking():
+        is_first = model.optimizer.iterations == 0
+        yield from [useful_and_idle_data(rows=8)] * (6 if is_first else 4)
+
+    signature = tuple(tf.TensorSpec((8, n)) for n in (4, 1))
+    batches = tf.data.Dataset.from_generator(shrinking, output_signature=signature)
+    prune = PruneSections(hold=0.0, verbose=0)
+    with warnings.catch_warnings():
+        # Keras reports that it met the end of the data.
+        warnings.simplefilter("ignore")
+        model.fit(batches, epochs=8, verbose=0, callbacks=[prune])
+    # Half of 8 epochs as long as the first: 6 + 4 + 4 + 4 + 4 + 2.
+    assert {(entry["epoch"], entry["step"]) for entry in model.pruning_log} == {(5, 24)}
+    for points in prune.trajectories.values():
+        epochs = [epoch for epoch, _ in points]
+        assert epochs == sorted(epochs)
+        assert 5.0 < epochs[-1] < 6.0
+
+
 def test_a_training_in_two_parts_has_one_schedule():
     whole = idle_model()
     prune_idle(whole, PruneSections(verbose=0))
