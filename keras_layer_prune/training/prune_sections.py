@@ -12,6 +12,7 @@ from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
+from keras_layer_prune.training.schedule import epochs_to_move_gates, exact
 from keras_layer_prune.variational._checks import checked_config, fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
@@ -121,7 +122,8 @@ class PruneSections(keras.callbacks.Callback):
         """Start the clock, as soon as the length of an epoch is known."""
         if self._last_step is None and self._steps_per_epoch:
             self._start_clock(epoch)
-        self._check_length(epoch)
+        elif self._last_step is None:
+            self._check_length(epoch)
         self._epoch = epoch
         self._step = self.model.clock.now()
         self._batches = 0
@@ -160,25 +162,42 @@ class PruneSections(keras.callbacks.Callback):
         self._note(self._epoch + 1)
 
     def _check_length(self, epoch):
-        """Raise if the length of an epoch will be known when the training is over."""
-        epochs = self.params["epochs"]
-        if self._last_step is None and self._free_gates() and epoch + 1 >= epochs:
+        """Raise if the length of an epoch will be known when gates must be decided."""
+        epochs, passed = self.params["epochs"], epoch + 1
+        if self._free_gates() and exact(self.settle_by) * epochs <= passed:
             raise ValueError(
-                "The length of an epoch of this data is known at its end only, and no "
-                "other epoch follows: the gates would hold all the time, and none be "
-                "decided. Give `fit` `steps_per_epoch`, or the whole schedule of two "
-                f"or more `epochs`. Received: epochs={epochs}, initial_epoch={epoch}"
+                "The length of an epoch of this data is known at its end only. Until "
+                "then gates hold, and all would be decided before any could move. Give "
+                "`fit` `steps_per_epoch`, or the whole schedule of "
+                f"{epochs_to_move_gates(self.settle_by, self.hold, passed)} or more "
+                f"`epochs`. Received: epochs={epochs}, initial_epoch={epoch}, "
+                f"settle_by={self.settle_by}"
             )
+
+    def _refuse_hold(self, epoch):
+        steps = self._steps_per_epoch
+        epochs = epochs_to_move_gates(self.settle_by, self.hold, epoch, steps)
+        raise ValueError(
+            "Between `hold` and `settle_by` there is no step: all gates would be "
+            f"decided before any could move. Give `fit` {epochs} or more `epochs`, or "
+            "`PruneSections` a smaller `hold`. Received: "
+            f"epochs={self.params['epochs']} of {steps} steps, hold={self.hold}, "
+            f"settle_by={self.settle_by}"
+        )
 
     def _start_clock(self, epoch):
         total = self._steps_per_epoch * self.params["epochs"]
         self._step = epoch * self._steps_per_epoch
-        self._last_step = math.ceil(self.settle_by * total)
+        last_step = math.ceil(self.settle_by * total)
         first_step = round(self.hold * total)
-        self.model.clock.start(self._step, first_step, self._last_step)
+        # A `fit` that goes on where all should be decided, decides at once.
+        if self._step < last_step <= first_step and self._free_gates():
+            self._refuse_hold(epoch)
+        self._last_step = last_step
+        self.model.clock.start(self._step, first_step, last_step)
         moves_from = max(first_step, self._step)
-        self._middle = (moves_from + self._last_step) // 2
-        moving_steps = self._last_step - moves_from
+        self._middle = (moves_from + last_step) // 2
+        moving_steps = last_step - moves_from
         self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
