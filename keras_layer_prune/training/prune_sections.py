@@ -1,6 +1,5 @@
 """The callback that takes closed sections out of the network: `PruneSections`."""
 
-import math
 import sys
 import warnings
 
@@ -12,7 +11,11 @@ from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
-from keras_layer_prune.training.schedule import epochs_to_move_gates, exact
+from keras_layer_prune.training.schedule import (
+    epochs_to_move_gates,
+    exact,
+    settling_step,
+)
 from keras_layer_prune.variational._checks import checked_config, fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
@@ -186,10 +189,10 @@ class PruneSections(keras.callbacks.Callback):
         )
 
     def _start_clock(self, epoch):
-        total = self._steps_per_epoch * self.params["epochs"]
-        self._step = epoch * self._steps_per_epoch
-        last_step = math.ceil(self.settle_by * total)
-        first_step = round(self.hold * total)
+        steps, epochs = self._steps_per_epoch, self.params["epochs"]
+        self._step = epoch * steps
+        last_step = settling_step(self.settle_by, epochs, steps)
+        first_step = round(self.hold * steps * epochs)
         # A `fit` that goes on where all should be decided, decides at once.
         if self._step < last_step <= first_step and self._free_gates():
             self._refuse_hold(epoch)

@@ -11,6 +11,25 @@ def exact(share: float) -> fractions.Fraction:
     return fractions.Fraction(share).limit_denominator(_FINEST.denominator)
 
 
+def settling_step(settle_by, epochs, steps) -> int:
+    """The number of steps after which all gates are decided.
+
+    Args:
+        settle_by: Float, share of the training after which all gates are decided.
+        epochs: Int, epochs of the training.
+        steps: Int, steps of an epoch.
+    """
+    return max(1, math.ceil(exact(settle_by) * epochs * steps))
+
+
+def settling_epoch(settle_by, epochs) -> int:
+    """The first epoch, counted from 0, at whose end all gates are decided.
+
+    It is that of `settling_step`, however many steps an epoch has.
+    """
+    return settling_step(settle_by, epochs, 1) - 1
+
+
 def epochs_to_move_gates(settle_by, hold, passed_epochs, steps=1) -> int:
     """The epochs that leave gates a step to move in, whatever is rounded how.
 
