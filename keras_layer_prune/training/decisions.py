@@ -17,7 +17,7 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
         List of dictionaries that can be written as JSON.
     """
     sections = {section.gate: section for section in gated_sections(model.network)}
-    step = int(model.clock.step.numpy())
+    step = model.clock.now()
     event = 1 + max((entry.get("event", -1) for entry in model.pruning_log), default=-1)
     return [
         {

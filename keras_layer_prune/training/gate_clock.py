@@ -36,9 +36,7 @@ class GateClock(keras.layers.Layer):
         self.last_step = self._counter("last_step")
         self.skipped = self._counter("skipped")
         self.built = True
-        # Without `PruneSections` the time of the moving phase is over: gates rest, or
-        # take steps of the user's own size under the full price.
-        self.start(now=0, first_step=-2, last_step=-1)
+        self.rest()
 
     def _counter(self, name):
         return self.add_weight(
@@ -49,6 +47,14 @@ class GateClock(keras.layers.Layer):
             trainable=False,
             aggregation="only_first_replica",
         )
+
+    def rest(self):
+        """End the moving phase: gates rest, or take steps of the user's own size.
+
+        These are under the full price. Steps are counted on, for a schedule of them.
+        """
+        self.first_step.assign(-2)
+        self.last_step.assign(-1)
 
     def hold(self):
         """Stop the gates until `start`."""
@@ -66,6 +72,10 @@ class GateClock(keras.layers.Layer):
         self.skipped.assign(0)
         self.first_step.assign(first_step)
         self.last_step.assign(max(last_step, first_step + 1))
+
+    def now(self) -> int:
+        """Training steps done; reading it waits for the device."""
+        return int(self.step.numpy())
 
     def tick(self):
         """Count one training step; return the number of steps before it."""

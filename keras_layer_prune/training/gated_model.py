@@ -30,7 +30,7 @@ from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over
-from keras_layer_prune.training.other_callbacks import check_callbacks
+from keras_layer_prune.training.other_callbacks import check_callbacks, gate_movers
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
@@ -200,6 +200,7 @@ class GatedModel(private.TrainsOnWorkers):
         if self.compiled:
             self._set_train_size(given)
             self._check_callbacks(given)
+            self._rest_without_callback(given)
         put_watchers_last(given)
         with backed_up(self, given):
             return super().fit(*bound.args[1:], **bound.kwargs)
@@ -208,7 +209,7 @@ class GatedModel(private.TrainsOnWorkers):
         """Refuse those that cannot work; warn if nothing moves the gates."""
         free = [gate for gate in self.gates if gate.trainable]
         callbacks = listed(given.get("callbacks"))
-        moves = any(getattr(c, "moves_gates", False) for c in callbacks)
+        moves = bool(gate_movers(callbacks))
         check_callbacks(callbacks, bool(free) and moves, given.get("epochs", 1))
         if free and not moves and self.gate_step_size is None:
             warnings.warn(
@@ -217,6 +218,14 @@ class GatedModel(private.TrainsOnWorkers):
                 "give `compile` a `gate_step_size`.",
                 stacklevel=3,
             )
+
+    def _rest_without_callback(self, given):
+        """Forget the schedule of an earlier `fit`, which may not have come to its end.
+
+        It may have been stopped or interrupted, or come with a file.
+        """
+        if not gate_movers(listed(given.get("callbacks"))):
+            self.clock.rest()
 
     def _set_train_size(self, given):
         has_own_validation = given.get("validation_data") is not None

@@ -4,10 +4,16 @@ They are refused before the first batch, with what to use instead. All others of
 Keras work through a pruning event: `docs/callbacks.md`.
 """
 
-import math
 import warnings
 
 import keras
+
+from keras_layer_prune.training.schedule import settling_epoch
+
+
+def gate_movers(callbacks) -> list:
+    """Those of a list of callbacks that start the gates' clock."""
+    return [c for c in callbacks if getattr(c, "moves_gates", False)]
 
 
 def check_callbacks(callbacks, will_shrink, epochs):
@@ -36,10 +42,8 @@ def _check_shrinking(callback, callbacks, epochs):
 
 
 def _settling_epoch(callbacks, epochs) -> int:
-    """The first epoch, counted from 0, at whose end all gates are decided."""
-    movers = [c for c in callbacks if getattr(c, "moves_gates", False)]
-    last = max(getattr(mover, "settle_by", 1.0) for mover in movers)
-    return max(0, math.ceil(last * epochs) - 1)
+    last = max(getattr(mover, "settle_by", 1.0) for mover in gate_movers(callbacks))
+    return settling_epoch(last, epochs)
 
 
 def _check_format(checkpoint):

@@ -1,6 +1,5 @@
 """The callback that takes closed sections out of the network: `PruneSections`."""
 
-import math
 import sys
 import warnings
 
@@ -12,6 +11,11 @@ from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
+from keras_layer_prune.training.schedule import (
+    epochs_to_move_gates,
+    exact,
+    settling_step,
+)
 from keras_layer_prune.variational._checks import checked_config, fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
@@ -67,7 +71,7 @@ class PruneSections(keras.callbacks.Callback):
     >>> model.fit(x, y, epochs=20, callbacks=[prune])
     """
 
-    # What `GatedModel.fit` looks for.
+    # What `gate_movers` looks for.
     moves_gates = True
 
     def __init__(
@@ -121,8 +125,10 @@ class PruneSections(keras.callbacks.Callback):
         """Start the clock, as soon as the length of an epoch is known."""
         if self._last_step is None and self._steps_per_epoch:
             self._start_clock(epoch)
-        self._check_length(epoch)
+        elif self._last_step is None:
+            self._check_length(epoch)
         self._epoch = epoch
+        self._step = self.model.clock.now()
         self._batches = 0
         self._removed = 0
         self._note(epoch)
@@ -130,12 +136,12 @@ class PruneSections(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Decide all gates when their time is up; prune where `every` asks for it."""
         before = self._step
-        self._step += batch + 1 - self._batches
-        self._batches = batch + 1
+        self._step = self._steps_done(batch)
+        self._batches += self._step - before
         if self._last_step is None:
             return
         if self._passed(before, self._steps_per_epoch // _NOTES_PER_EPOCH):
-            self._note(self._step / self._steps_per_epoch)
+            self._note(self._position())
         if before < self._middle <= self._step:
             self._look_for_movement()
         if self._step >= self._last_step:
@@ -145,7 +151,8 @@ class PruneSections(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Prune, and report batches that no gate could learn from."""
-        self._steps_per_epoch = self._steps_per_epoch or self._batches
+        # The clock was at 0 when the epoch that shows its length began.
+        self._steps_per_epoch = self._steps_per_epoch or self.model.clock.now()
         self._prune()
         self._report_skipped()
         if logs is not None:
@@ -158,28 +165,58 @@ class PruneSections(keras.callbacks.Callback):
         self._note(self._epoch + 1)
 
     def _check_length(self, epoch):
-        """Raise if the length of an epoch will be known when the training is over."""
-        epochs = self.params["epochs"]
-        if self._last_step is None and self._free_gates() and epoch + 1 >= epochs:
+        """Raise if the length of an epoch will be known when gates must be decided."""
+        epochs, passed = self.params["epochs"], epoch + 1
+        if self._free_gates() and exact(self.settle_by) * epochs <= passed:
             raise ValueError(
-                "The length of an epoch of this data is known at its end only, and no "
-                "other epoch follows: the gates would hold all the time, and none be "
-                "decided. Give `fit` `steps_per_epoch`, or the whole schedule of two "
-                f"or more `epochs`. Received: epochs={epochs}, initial_epoch={epoch}"
+                "The length of an epoch of this data is known at its end only. Until "
+                "then gates hold, and all would be decided before any could move. Give "
+                "`fit` `steps_per_epoch`, or the whole schedule of "
+                f"{epochs_to_move_gates(self.settle_by, self.hold, passed)} or more "
+                f"`epochs`. Received: epochs={epochs}, initial_epoch={epoch}, "
+                f"settle_by={self.settle_by}"
             )
 
+    def _refuse_hold(self, epoch):
+        steps = self._steps_per_epoch
+        epochs = epochs_to_move_gates(self.settle_by, self.hold, epoch, steps)
+        raise ValueError(
+            "Between `hold` and `settle_by` there is no step: all gates would be "
+            f"decided before any could move. Give `fit` {epochs} or more `epochs`, or "
+            "`PruneSections` a smaller `hold`. Received: "
+            f"epochs={self.params['epochs']} of {steps} steps, hold={self.hold}, "
+            f"settle_by={self.settle_by}"
+        )
+
     def _start_clock(self, epoch):
-        total = self._steps_per_epoch * self.params["epochs"]
-        self._step = epoch * self._steps_per_epoch
-        self._last_step = math.ceil(self.settle_by * total)
-        first_step = round(self.hold * total)
-        self.model.clock.start(self._step, first_step, self._last_step)
+        steps, epochs = self._steps_per_epoch, self.params["epochs"]
+        self._step = epoch * steps
+        last_step = settling_step(self.settle_by, epochs, steps)
+        first_step = round(self.hold * steps * epochs)
+        # A `fit` that goes on where all should be decided, decides at once.
+        if self._step < last_step <= first_step and self._free_gates():
+            self._refuse_hold(epoch)
+        self._last_step = last_step
+        self.model.clock.start(self._step, first_step, last_step)
         moves_from = max(first_step, self._step)
-        self._middle = (moves_from + self._last_step) // 2
-        moving_steps = self._last_step - moves_from
+        self._middle = (moves_from + last_step) // 2
+        moving_steps = last_step - moves_from
         self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
+
+    def _steps_done(self, batch) -> int:
+        """Steps of the whole training, after the one that Keras calls `batch`."""
+        if self._steps_per_epoch and batch >= self._steps_per_epoch:
+            # Keras takes every execution of several steps for a full one. To ask the
+            # clock each time would make every step wait for the device.
+            return self.model.clock.now()
+        return self._step + batch + 1 - self._batches
+
+    def _position(self) -> float:
+        """Epochs done, the begun one in part; also where epochs differ in length."""
+        steps = self._steps_per_epoch
+        return (self._epoch * steps + min(self._batches, steps)) / steps
 
     def _passed(self, before, interval) -> bool:
         """Whether a multiple of `interval` lies between the last call and this one."""
@@ -223,7 +260,7 @@ class PruneSections(keras.callbacks.Callback):
         self._removed += len(removed)
         for entry in entries:
             is_kept = float(entry["action"] == "kept")
-            point = (self._step / self._steps_per_epoch, is_kept)
+            point = (self._position(), is_kept)
             self.trajectories[entry["section"]].append(point)
         self._say([describe(entry) for entry in removed])
         price = sum(entry["price"] for entry in entries) / len(entries)

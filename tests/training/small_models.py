@@ -131,6 +131,19 @@ def actions(model):
     return {entry["section"]: entry["action"] for entry in model.pruning_log}
 
 
+class StartClock(keras.callbacks.Callback):
+    """Moves the gates as `GateClock.start` is told, and removes nothing."""
+
+    moves_gates = True
+
+    def __init__(self, **clock):
+        super().__init__()
+        self.clock = clock
+
+    def on_train_begin(self, logs=None):
+        self.model.clock.start(**self.clock)
+
+
 class Watch(keras.callbacks.Callback):
     """Calls a function with the model after every step, and keeps what it returns."""
 

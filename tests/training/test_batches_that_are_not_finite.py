@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import (
+    StartClock,
     Watch,
     chain,
     compiled,
@@ -85,9 +86,9 @@ def test_a_gradient_that_is_not_finite_is_enough():
     y = Y.copy()
     y[BAD_BATCH] = steep.network(X[BAD_BATCH]).numpy()
     # Nothing moves before the second batch, whose prediction is then the target.
-    steep.clock.start(now=0, first_step=1, last_step=100)
     watch = Watch(thetas)
-    steep.fit(X, y, batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
+    both = [StartClock(now=0, first_step=1, last_step=100), watch]
+    steep.fit(X, y, batch_size=8, shuffle=False, verbose=0, callbacks=both)
     assert watch.seen[0] == watch.seen[1] == [1.0, 1.0]
     assert watch.seen[2] != watch.seen[1]
     assert steep.clock.skipped == 1

@@ -66,6 +66,21 @@ def test_a_clock_that_nobody_starts_leaves_gates_to_a_step_size_of_the_users_own
     assert not over(50, idle.is_holding).any()
 
 
+@pytest.mark.parametrize("now", [0, 30, 500])
+def test_a_clock_put_to_rest_is_as_one_that_nobody_started(now):
+    rested = clock(20, 120, now=now)
+    rested.rest()
+    assert over(150, rested.reach).max() == 0.0
+    assert over(150, rested.pressure).min() == 1.0
+    assert not over(150, rested.is_holding).any()
+
+
+def test_a_clock_put_to_rest_goes_on_counting_the_steps_of_the_users_own_schedule():
+    rested = clock(0, 10, now=7)
+    rested.rest()
+    assert rested.step == 7
+
+
 def test_ticks_count_steps():
     started = clock(0, 10, now=7)
     assert [int(started.tick()) for _ in range(3)] == [7, 8, 9]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import (
+    StartClock,
     chain,
     compiled,
     data,
@@ -55,9 +56,8 @@ def one_step(network, gate_gradient="straight_through", step_size=0.01, **clock)
         gate_gradient=gate_gradient,
         train_size=64,
     )
-    if clock:
-        model.clock.start(**clock)
-    model.fit(X, Y, shuffle=False, verbose=0)
+    callbacks = [StartClock(**clock)] if clock else []
+    model.fit(X, Y, shuffle=False, verbose=0, callbacks=callbacks)
     return thetas(model)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import importlib.util
 import itertools
+import re
 
 import callback_cases
 import keras
@@ -23,7 +24,15 @@ from callback_cases import (
     table,
     train,
 )
-from small_models import chain, compiled, data, freeze_gates, weights
+from small_models import (
+    chain,
+    compiled,
+    data,
+    freeze_gates,
+    idle_model,
+    prune_idle,
+    weights,
+)
 
 from keras_layer_prune import PruneSections
 from keras_layer_prune.training.other_callbacks import check_callbacks
@@ -154,6 +163,32 @@ def test_best_weights_fit_from_the_advised_epoch_on():
     model.fit(*data(), epochs=4, verbose=0, callbacks=both)
     assert model.gates == []
     assert stopping.best_epoch >= 1
+
+
+def test_best_weights_fit_from_the_advised_epoch_on_where_floats_are_not_exact():
+    # In floats, 0.68 * 25 is 17, and 0.68 * 75 a bit more than 51.
+    def fit(start_from_epoch):
+        stopping = keras.callbacks.EarlyStopping(
+            monitor="data_loss",
+            # The noise of undecided gates makes the first epoch that counts the best.
+            mode="max",
+            patience=25,
+            restore_best_weights=True,
+            start_from_epoch=start_from_epoch,
+        )
+        model = idle_model(gate_step_size=1e-12)
+        both = [stopping, PruneSections(settle_by=0.68, verbose=0)]
+        # It raises at the end if the best weights do not fit.
+        prune_idle(model, *both, epochs=25, rows=24)
+        return model, stopping
+
+    with pytest.raises(ValueError, match="start_from_epoch=") as refusal:
+        fit(0)
+    advised = int(re.search(r"start_from_epoch=(\d+)", str(refusal.value)).group(1))
+    model, stopping = fit(advised)
+    assert model.gates == []
+    assert stopping.best_epoch == advised == 16
+    assert {entry["step"] for entry in model.pruning_log} == {17 * 3}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from small_models import (
 )
 
 from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune.training.training_step import DEFAULT_PRICE
 
 OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
 
@@ -102,6 +103,62 @@ def test_a_stopped_fit_leaves_gates_that_a_second_one_decides():
     prune_idle(model, PruneSections(verbose=0), Stop())
     assert len(model.gates) == 2
     prune_idle(model, PruneSections(verbose=0))
+    assert actions(model) == OUTCOME
+
+
+class StopAfterAStep(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+
+def stopped(model, folder, **pruning):
+    prune_idle(model, PruneSections(verbose=0, **pruning), StopAfterAStep(), epochs=60)
+    return model
+
+
+def interrupted(model, folder, **pruning):
+    with pytest.raises(KeyboardInterrupt):
+        prune_idle(model, PruneSections(verbose=0, **pruning), Interrupt(), epochs=60)
+    return model
+
+
+def loaded(model, folder, **pruning):
+    stopped(model, folder, **pruning).save(folder / "stopped.keras")
+    return keras.saving.load_model(folder / "stopped.keras")
+
+
+UNFINISHED = pytest.mark.parametrize("leave", [stopped, interrupted, loaded])
+
+
+@UNFINISHED
+def test_after_an_unfinished_schedule_gates_rest_without_the_callback(leave, tmp_path):
+    model = leave(idle_model(gate_step_size=None), tmp_path, hold=0.0)
+    before = thetas(model)
+    prune_idle(model, epochs=2)
+    assert thetas(model) == before
+
+
+@UNFINISHED
+@pytest.mark.parametrize("hold", [0.0, 0.4])
+def test_after_an_unfinished_schedule_a_step_size_acts_at_full_price(
+    leave, hold, tmp_path
+):
+    model = leave(idle_model(), tmp_path, hold=hold)
+    assert thetas(model)[1] == 0.5
+    prune_idle(model, epochs=1, rows=8)
+    # Its section gives nothing: a step of size 1 takes off the price.
+    assert thetas(model)[1] == pytest.approx(0.5 - DEFAULT_PRICE)
+
+
+def test_a_schedule_can_be_begun_after_a_fit_in_which_gates_rested():
+    model = idle_model(gate_step_size=None)
+    prune_idle(model, epochs=1)
+    prune_idle(model, PruneSections(verbose=0), epochs=12)
     assert actions(model) == OUTCOME
 
 

@@ -1,0 +1,47 @@
+"""When gates are decided, in whole steps and epochs; exact, as floats are not."""
+
+import fractions
+import math
+
+_FINEST = fractions.Fraction(1, 10**9)
+
+
+def exact(share: float) -> fractions.Fraction:
+    """The fraction that a float stands for: 20 times 0.55 is 11, and not a bit more."""
+    return fractions.Fraction(share).limit_denominator(_FINEST.denominator)
+
+
+def settling_step(settle_by, epochs, steps) -> int:
+    """The number of steps after which all gates are decided.
+
+    Args:
+        settle_by: Float, share of the training after which all gates are decided.
+        epochs: Int, epochs of the training.
+        steps: Int, steps of an epoch.
+    """
+    return max(1, math.ceil(exact(settle_by) * epochs * steps))
+
+
+def settling_epoch(settle_by, epochs) -> int:
+    """The first epoch, counted from 0, at whose end all gates are decided.
+
+    It is that of `settling_step`, however many steps an epoch has.
+    """
+    return settling_step(settle_by, epochs, 1) - 1
+
+
+def epochs_to_move_gates(settle_by, hold, passed_epochs, steps=1) -> int:
+    """The epochs that leave gates a step to move in, whatever is rounded how.
+
+    Equals the smallest `epochs` of which `settle_by` is more than `passed_epochs`, and
+    `settle_by - hold` more than half a step.
+
+    Args:
+        settle_by: Float, share of the training after which all gates are decided.
+        hold: Float below `settle_by`, share of the training in which gates hold.
+        passed_epochs: Int, epochs that are over before gates can move.
+        steps: Int, steps of an epoch; 1 where they are not known.
+    """
+    moving = max(exact(settle_by) - exact(hold), _FINEST)
+    too_few = max(passed_epochs / (exact(hold) + moving), 1 / (2 * moving * steps))
+    return math.floor(too_few) + 1
