@@ -126,8 +126,10 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Save if so many steps have passed."""
-        self._unsaved += batch + 1 - self._step
-        self._step = batch + 1
+        # Keras takes every execution of several steps for a full one.
+        done = min(batch + 1, self.data.batches or batch + 1)
+        self._unsaved += done - self._step
+        self._step = done
         # At the end of an epoch its validation comes first.
         is_last = self._step == self.data.batches
         if self._is_due() and not is_last:
