@@ -193,6 +193,14 @@ def replace_optimizer(model, optimizer):
     model._compile_config.config["optimizer"] = optimizer
 
 
+def variables_of(optimizer) -> list:
+    """The variables that a built optimizer steps, in the order of its slots.
+
+    The public `variables` are those of the optimizer itself.
+    """
+    return optimizer._trainable_variables
+
+
 def learning_rate_of(optimizer):
     """The learning rate as it was given: a variable, a schedule or a function.
 

@@ -335,6 +335,8 @@ def _cast(tensor, dtype):
 def _copy_variables(old, new):
     for source, target in zip(old.variables, new.variables, strict=True):
         target.assign(source)
+        # No config knows of a weight that was frozen by itself.
+        target.trainable = source.trainable
     for layer in private.all_layers(new):
         if hasattr(layer, "finalize_state"):
             # `keras.layers.Normalization` computes with constants made of them.
