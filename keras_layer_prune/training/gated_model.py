@@ -201,8 +201,14 @@ class GatedModel(private.TrainsOnWorkers):
             self._set_train_size(given)
             self._check_callbacks(given)
         put_watchers_last(given)
+        decided = len(self.pruning_log)
         with backed_up(self, given):
-            return super().fit(*bound.args[1:], **bound.kwargs)
+            history = super().fit(*bound.args[1:], **bound.kwargs)
+        # For `write_report`: epochs are counted anew in each `fit`, and validation
+        # need not be in each of them.
+        history.decisions = range(decided, len(self.pruning_log))
+        history.validation_freq = given.get("validation_freq", 1)
+        return history
 
     def _check_callbacks(self, given):
         """Refuse those that cannot work; warn if nothing moves the gates."""
