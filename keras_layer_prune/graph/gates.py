@@ -1,5 +1,6 @@
 """The gates of a network, and the sections that they hold."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import keras
@@ -89,8 +90,8 @@ def check_gated_network(network):
     Raises:
         TypeError: If `network` is not a Keras model.
         ValueError: If it is not a functional or built sequential model, holds no
-            gates, calls a gate more or less than once, or would have an output cut
-            off from its inputs.
+            gates, calls a gate more or less than once, has gates of the same name, or
+            would have an output cut off from its inputs.
     """
     check_graph(network)
     gates = find_gates(network)
@@ -101,6 +102,7 @@ def check_gated_network(network):
             "`Add()([x, BernoulliGate()(branch)])`, or call `gate_sections(network)`."
         )
     _check_calls(network, gates)
+    check_names(gates)
     _check_connection(network, gates)
 
 
@@ -157,6 +159,22 @@ def check_none_hidden(network, names):
             f"Gates that the graph of `{network.name}` does not show: {names}. They "
             "are inside a layer whose calls cannot be read, or lead to no output. "
             "Move each gate out of the layer, or use `GatedResidual` or `GatedLayer`."
+        )
+
+
+def check_names(gates):
+    """Raise unless gates can be told apart by their names.
+
+    The names of layers differ within one graph only, not from one nested model to the
+    next. The pruning log, trajectories, reports and backups know gates by them.
+    """
+    counts = Counter(gate.name for gate in gates)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"Several gates are called the same: {repeated}. The pruning log and all "
+            "reports know gates by their names. Give each its own, "
+            "`BernoulliGate(name=...)`, or leave the names to Keras."
         )
 
 

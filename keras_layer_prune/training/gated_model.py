@@ -12,6 +12,7 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import (
     check_gated_network,
     check_graph,
+    check_names,
     find_gates,
     section_weights,
 )
@@ -76,8 +77,8 @@ class GatedModel(private.TrainsOnWorkers):
 
     Raises:
         TypeError: If `network` is not a Keras model.
-        ValueError: If it has no gates, is not functional, calls a gate twice, or a
-            gate could cut an output off from the inputs.
+        ValueError: If it has no gates, is not functional, calls a gate twice, has two
+            gates of the same name, or a gate could cut an output off from the inputs.
 
     Example:
 
@@ -92,6 +93,7 @@ class GatedModel(private.TrainsOnWorkers):
         pruning_log = checked_pruning_log(pruning_log)
         if pruning_log:
             check_graph(network)
+            check_names(find_gates(network))
         else:
             check_gated_network(network)
         super().__init__(**kwargs)

@@ -13,7 +13,7 @@ from keras_layer_prune.training.backup.randomness import (
     random_states,
     set_random_states,
 )
-from keras_layer_prune.training.backup.replay import check_names, decisions
+from keras_layer_prune.training.backup.replay import decisions
 from keras_layer_prune.training.backup.snapshot import (
     Position,
     capture,
@@ -155,7 +155,6 @@ class BackupAndRestore(keras.callbacks.Callback):
                 "`BackupAndRestore` works inside of `GatedModel.fit` only. Call "
                 "`model.fit(..., callbacks=[BackupAndRestore(directory)])`."
             )
-        check_names(self.model.gates)
 
     def _describe(self) -> dict:
         """What this training is, and how it began."""
