@@ -65,6 +65,16 @@ def _section(gate, whole, network) -> GatedSection:
     )
 
 
+def kept_sections(pruning_log) -> list[str]:
+    """Names of decided sections that are still in the network.
+
+    One that was kept leaves later, without a gate, if a section around it does.
+    """
+    removed = {e["section"] for e in pruning_log if e["action"] == "removed"}
+    kept = [entry for entry in pruning_log if entry["action"] == "kept"]
+    return [e["section"] for e in kept if removed.isdisjoint(e.get("within", ()))]
+
+
 def saved_share(network, closed) -> float:
     """The share of a network's multiply-accumulates that leaves with some gates."""
     whole = count_macs(layers_at_work(network))

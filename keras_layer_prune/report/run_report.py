@@ -4,6 +4,7 @@ import html
 import math
 from pathlib import Path
 
+from keras_layer_prune.graph.gates import kept_sections
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
@@ -103,13 +104,13 @@ def _page(name, body) -> str:
 def _summary(model) -> str:
     after = summarize(model.network, latency=False)
     removed = [entry for entry in model.pruning_log if entry["action"] == "removed"]
-    rows = []
+    rows: list[list] = []
     for what, left in (("parameters", after.parameters), ("macs", after.macs)):
         before = left + sum(entry[what] for entry in removed)
         name = {"parameters": "parameters", "macs": "MACs per example"}[what]
         rows.append([name, f"{before:,}", f"{left:,}", _share(left, before)])
     left = model.sections
-    before = left + len(removed)
+    before = len(model.pruning_log) + len(model.gates)
     rows.append(["sections", before, left, _share(left, before)])
     return _table(["", "before", "now", "left"], rows)
 
@@ -120,8 +121,9 @@ def _share(part, whole) -> str:
 
 def _network(model, trajectories) -> str:
     """The sections as bars, in the network's order where it is known."""
+    kept = kept_sections(model.pruning_log)
     parts = {
-        entry["section"]: (entry["macs"], entry["action"] == "kept")
+        entry["section"]: (entry["macs"], entry["section"] in kept)
         for entry in model.pruning_log
     }
     for section in summarize(model.network, latency=False).sections:

@@ -14,6 +14,7 @@ from keras_layer_prune.graph.gates import (
     check_graph,
     check_names,
     find_gates,
+    kept_sections,
     section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
@@ -72,8 +73,10 @@ class GatedModel(private.TrainsOnWorkers):
     Attributes:
         network: The current network; smaller after each pruning.
         pruning_log: List of dictionaries, one for each section that was decided:
-            `event`, `step`, `epoch`, `section`, `action` (`"removed"` or `"kept"`),
-            `theta`, `benefit` and `price` (nats per example), `parameters`, `macs`.
+            `event`, `step`, `epoch`, `section`, `within` (names of sections around
+            it), `action` (`"removed"` or `"kept"`), `theta`, `benefit` and `price`
+            (nats per example), `parameters`, `macs`. Of an event the costs of what
+            was removed add up to what the network lost.
 
     Raises:
         TypeError: If `network` is not a Keras model.
@@ -283,8 +286,7 @@ class GatedModel(private.TrainsOnWorkers):
     @property
     def sections(self) -> int:
         """How many sections the network still has, decided or not."""
-        decided = sum(entry["action"] == "kept" for entry in self.pruning_log)
-        return decided + len(self.gates)
+        return len(kept_sections(self.pruning_log)) + len(self.gates)
 
     def decide(self, closed=(), opened=(), epoch: int | None = None) -> list[dict]:
         """Make the network smaller, now: sections of closed gates leave it.
@@ -294,7 +296,8 @@ class GatedModel(private.TrainsOnWorkers):
 
         Args:
             closed: Gates whose sections are removed.
-            opened: Gates that are removed and leave their sections.
+            opened: Gates that are removed and leave their sections. A section inside
+                of one that is removed leaves with it all the same, decided or not.
             epoch: Int, noted in `pruning_log`.
 
         Returns:
