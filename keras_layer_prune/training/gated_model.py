@@ -306,8 +306,9 @@ class GatedModel(private.TrainsOnWorkers):
         Raises:
             TypeError: If `closed` or `opened` is no list, or `epoch` no int.
             ValueError: If `closed` or `opened` holds what is no gate of the network,
-                or the network or the optimizer cannot be carried over; then nothing
-                has changed.
+                a gate without a prior has no known price yet because there is neither
+                `compile(train_size=...)` nor a `fit` before, or the network or the
+                optimizer cannot be carried over; then nothing has changed.
         """
         closed, opened = checked_decision(self.gates, closed, opened)
         epoch = None if epoch is None else whole_number("epoch", epoch, 0)
