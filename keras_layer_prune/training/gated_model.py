@@ -306,8 +306,8 @@ class GatedModel(private.TrainsOnWorkers):
         Raises:
             TypeError: If `closed` or `opened` is no list, or `epoch` no int.
             ValueError: If `closed` or `opened` holds what is no gate of the network,
-                a gate without a prior has no known price yet because there is neither
-                `compile(train_size=...)` nor a `fit` before, or the network or the
+                a gate with a prior has no known price, as there is neither
+                `compile(train_size=...)` nor an earlier `fit`, or the network or the
                 optimizer cannot be carried over; then nothing has changed.
         """
         closed, opened = checked_decision(self.gates, closed, opened)
