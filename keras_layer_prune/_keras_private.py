@@ -193,6 +193,19 @@ def replace_optimizer(model, optimizer):
     model._compile_config.config["optimizer"] = optimizer
 
 
+def variables_of(optimizer) -> list:
+    """The variables that a built optimizer steps, in the order of its slots.
+
+    The public `variables` are those of the optimizer itself.
+    """
+    return optimizer._trainable_variables
+
+
+# Attributes of an optimizer that are lists of variables, but not of slots: what it
+# steps, and everything that it has itself.
+LISTS_OTHER_THAN_SLOTS = ("_trainable_variables", "_variables")
+
+
 def learning_rate_of(optimizer):
     """The learning rate as it was given: a variable, a schedule or a function.
 
@@ -286,6 +299,15 @@ def start_at_epoch(model, epoch):
     later `fit`. None unsets it.
     """
     model._initial_epoch = epoch
+
+
+# What TensorFlow returns in the place of a global seed where there is none.
+_NO_SEED = 87654321
+
+
+def has_global_seed() -> bool:
+    """Whether `tf.random.set_seed`, or Keras's function that calls it, was called."""
+    return tf.compat.v1.get_seed(0)[0] != _NO_SEED
 
 
 def global_seed():

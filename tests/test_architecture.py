@@ -1,6 +1,7 @@
 """The house rules that a reader of the source can check: imports and docstrings."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,30 @@ def test_only_the_mathematics_knows_tensorflow_probability():
 
 def test_private_names_of_keras_live_in_one_file():
     assert files_that_import("keras.src") == {"_keras_private.py"}
+
+
+def names_of_others(file):
+    """Names with an underscore that a file looks up in what is not its own `self`.
+
+    Strings count too, with which attributes are looked up.
+    """
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            names |= {node.attr} if owner not in ("self", "cls") else set()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)
+    return {x for x in names if re.fullmatch("_[a-z]\\w*", x)}
+
+
+def test_private_attributes_of_keras_are_named_in_one_file():
+    (private,) = (file for file in FILES if file.name == "_keras_private.py")
+    names = names_of_others(private)
+    assert {"_functional", "_nodes_by_depth", "_trainable_variables"} <= names
+    for file in FILES:
+        if file != private:
+            assert names_of_others(file) & names == set(), path_of(file)
 
 
 @pytest.mark.parametrize("file", FILES, ids=path_of)

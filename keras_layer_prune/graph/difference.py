@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
@@ -14,12 +15,12 @@ def max_difference(model_a, model_b, inputs=None) -> float:
         model_a: Keras model.
         model_b: Keras model with the same inputs.
         inputs: What both are called on, structured as their inputs. None: 8 random
-            examples, normal for floating inputs and zeros for others, from a fixed
-            seed; unknown sizes become 16.
+            examples, normal for floating inputs, empty for strings and zeros for
+            others, from a fixed seed; unknown sizes become 16.
 
     Returns:
         Float, in the units of the outputs. Infinity if an output is NaN in one model
-        only.
+        only, or is of strings that are not the same.
 
     Raises:
         TypeError: If a model is no Keras model.
@@ -71,13 +72,18 @@ def _random_input(generator):
         shape = [8, *(16 if n is None else n for n in tensor.shape[1:])]
         if "float" in tensor.dtype:
             return generator.normal(size=shape).astype(tensor.dtype)
+        if tensor.dtype == "string":
+            return tf.fill(shape, "")
         return np.zeros(shape, tensor.dtype)
 
     return make
 
 
 def _largest_difference(a, b) -> float:
-    a, b = (keras.ops.convert_to_numpy(x).astype("float64") for x in (a, b))
+    a, b = (keras.ops.convert_to_numpy(x) for x in (a, b))
+    if a.dtype == object:
+        return 0.0 if np.array_equal(a, b) else float("inf")
+    a, b = (x.astype("float64") for x in (a, b))
     if not np.array_equal(np.isnan(a), np.isnan(b)):
         return float("inf")
     return float(np.nanmax(np.abs(a - b), initial=0.0))

@@ -1,5 +1,6 @@
 """The gates of a network, and the sections that they hold."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import keras
@@ -64,6 +65,16 @@ def _section(gate, whole, network) -> GatedSection:
     )
 
 
+def kept_sections(pruning_log) -> list[str]:
+    """Names of decided sections that are still in the network.
+
+    One that was kept leaves later, without a gate, if a section around it does.
+    """
+    removed = {e["section"] for e in pruning_log if e["action"] == "removed"}
+    kept = [entry for entry in pruning_log if entry["action"] == "kept"]
+    return [e["section"] for e in kept if removed.isdisjoint(e.get("within", ()))]
+
+
 def saved_share(network, closed) -> float:
     """The share of a network's multiply-accumulates that leaves with some gates."""
     whole = count_macs(layers_at_work(network))
@@ -89,8 +100,8 @@ def check_gated_network(network):
     Raises:
         TypeError: If `network` is not a Keras model.
         ValueError: If it is not a functional or built sequential model, holds no
-            gates, calls a gate more or less than once, or would have an output cut
-            off from its inputs.
+            gates, calls a gate more or less than once, has gates of the same name, or
+            would have an output cut off from its inputs.
     """
     check_graph(network)
     gates = find_gates(network)
@@ -101,6 +112,7 @@ def check_gated_network(network):
             "`Add()([x, BernoulliGate()(branch)])`, or call `gate_sections(network)`."
         )
     _check_calls(network, gates)
+    check_names(gates)
     _check_connection(network, gates)
 
 
@@ -157,6 +169,22 @@ def check_none_hidden(network, names):
             f"Gates that the graph of `{network.name}` does not show: {names}. They "
             "are inside a layer whose calls cannot be read, or lead to no output. "
             "Move each gate out of the layer, or use `GatedResidual` or `GatedLayer`."
+        )
+
+
+def check_names(gates):
+    """Raise unless gates can be told apart by their names.
+
+    The names of layers differ within one graph only, not from one nested model to the
+    next. The pruning log, trajectories, reports and backups know gates by them.
+    """
+    counts = Counter(gate.name for gate in gates)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"Several gates are called the same: {repeated}. The pruning log and all "
+            "reports know gates by their names. Give each its own, "
+            "`BernoulliGate(name=...)`, or leave the names to Keras."
         )
 
 

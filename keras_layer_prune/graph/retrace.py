@@ -239,10 +239,11 @@ class Retrace:
         if not self._is_touched(layer):
             return self._clone(layer)
         gate = self._clone(layer.gate)
+        own = {"name": layer.name, "dtype": layer.dtype_policy}
         if isinstance(layer, GatedLayer):
-            return GatedLayer(self._part(layer.layer), gate, name=layer.name)
+            return GatedLayer(self._part(layer.layer), gate, **own)
         shortcut = None if layer.shortcut is None else self._part(layer.shortcut)
-        return GatedResidual(self._part(layer.section), shortcut, gate, name=layer.name)
+        return GatedResidual(self._part(layer.section), shortcut, gate, **own)
 
     def _part(self, layer, former_owner=None):
         """A layer held by another one: rewritten if gates inside it are decided.
@@ -335,6 +336,8 @@ def _cast(tensor, dtype):
 def _copy_variables(old, new):
     for source, target in zip(old.variables, new.variables, strict=True):
         target.assign(source)
+        # No config knows of a weight that was frozen by itself.
+        target.trainable = source.trainable
     for layer in private.all_layers(new):
         if hasattr(layer, "finalize_state"):
             # `keras.layers.Normalization` computes with constants made of them.

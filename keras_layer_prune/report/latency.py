@@ -110,6 +110,8 @@ def _inference_call(model, batch_size):
 def _example(batch_size):
     def make(tensor):
         shape = [batch_size, *(16 if n is None else n for n in tensor.shape[1:])]
+        if tensor.dtype == "string":
+            return tf.fill(shape, "")
         values = np.random.default_rng(0).uniform(size=shape)
         return tf.constant(values.astype(tensor.dtype))
 

@@ -2,9 +2,10 @@
 
 import html
 import math
-from numbers import Real
 from pathlib import Path
 
+from keras_layer_prune.graph.gates import kept_sections
+from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
@@ -39,7 +40,8 @@ def write_report(model, path, history=None, trajectories=None):
         model: `GatedModel` after `fit`.
         path: Path of a file that does not exist yet.
         history: What `fit` returned, or its dictionary, for curves and for what each
-            removal cost in accuracy. None: without.
+            removal cost in accuracy. None: without. A dictionary of an earlier `fit`
+            is taken to begin at epoch 0.
         trajectories: `PruneSections.trajectories`, for the gates' curves and the order
             of the sections. None: without.
 
@@ -61,11 +63,12 @@ def write_report(model, path, history=None, trajectories=None):
         )
     path = Path(checked_new_path(path))
     _check(history, trajectories)
-    curves = getattr(history, "history", history) or {}
+    history = known_history(model, history)
+    curves = curves_of(history)
     parts = [
         _summary(model),
         _network(model, trajectories or {}),
-        _log(model.pruning_log, curves),
+        _log(model.pruning_log, curves, history),
         _gates(trajectories or {}),
         _curves(curves),
     ]
@@ -76,8 +79,8 @@ def _check(history, trajectories):
     curves = getattr(history, "history", history)
     if curves is not None and not _are_curves(curves):
         raise TypeError(
-            "`history` must be what `fit` returned, or its dictionary of lists of "
-            f"numbers. Received: history={history!r}"
+            "`history` must be what `fit` returned, or its dictionary of lists. "
+            f"Received: history={history!r}"
         )
     if trajectories is not None:
         check_trajectories(trajectories)
@@ -85,9 +88,7 @@ def _check(history, trajectories):
 
 def _are_curves(curves) -> bool:
     return isinstance(curves, dict) and all(
-        isinstance(name, str)
-        and isinstance(values, list | tuple)
-        and all(isinstance(value, Real) for value in values)
+        isinstance(name, str) and isinstance(values, list | tuple)
         for name, values in curves.items()
     )
 
@@ -103,13 +104,13 @@ def _page(name, body) -> str:
 def _summary(model) -> str:
     after = summarize(model.network, latency=False)
     removed = [entry for entry in model.pruning_log if entry["action"] == "removed"]
-    rows = []
+    rows: list[list] = []
     for what, left in (("parameters", after.parameters), ("macs", after.macs)):
         before = left + sum(entry[what] for entry in removed)
         name = {"parameters": "parameters", "macs": "MACs per example"}[what]
         rows.append([name, f"{before:,}", f"{left:,}", _share(left, before)])
     left = model.sections
-    before = left + len(removed)
+    before = len(model.pruning_log) + len(model.gates)
     rows.append(["sections", before, left, _share(left, before)])
     return _table(["", "before", "now", "left"], rows)
 
@@ -120,8 +121,9 @@ def _share(part, whole) -> str:
 
 def _network(model, trajectories) -> str:
     """The sections as bars, in the network's order where it is known."""
+    kept = kept_sections(model.pruning_log)
     parts = {
-        entry["section"]: (entry["macs"], entry["action"] == "kept")
+        entry["section"]: (entry["macs"], entry["section"] in kept)
         for entry in model.pruning_log
     }
     for section in summarize(model.network, latency=False).sections:
@@ -134,33 +136,36 @@ def _network(model, trajectories) -> str:
     return "<h2>Sections, as wide as their MACs; faded: removed</h2>" + picture
 
 
-def _log(log, curves) -> str:
+def _log(log, curves, history) -> str:
     """One row for each decision, with what it was worth and what it saved."""
     header = "section, epoch, step, what, benefit, price, parameters, MACs".split(", ")
+    rows = [_cells(entry) for entry in log]
     metric = _validation_metric(curves)
     if metric:
         header.append(f"{metric}, epoch before / of it")
-    rows = []
-    for entry in log:
-        row = [
-            entry["section"],
-            _epoch(entry["epoch"]),
-            entry["step"],
-            entry["action"],
-            f"{entry['benefit']:.4f}",
-            f"{entry['price']:.4f}",
-            f"{entry['parameters']:,}",
-            f"{entry['macs']:,}",
-        ]
-        if metric:
-            row.append(_around(curves[metric], entry["epoch"]))
-        rows.append(row)
+        for position, entry in enumerate(log):
+            is_of_it = is_decided_in(history, position)
+            points = dict(curves[metric]) if is_of_it else {}
+            rows[position].append(_around(points, entry["epoch"]))
     explanation = (
         "<p>A section leaves when its benefit, what it takes off the training loss in "
         "nats per example, is below its price. Gates that had not decided themselves "
         "in their time were rounded.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
+
+
+def _cells(entry) -> list:
+    return [
+        entry["section"],
+        _epoch(entry["epoch"]),
+        entry["step"],
+        entry["action"],
+        f"{entry['benefit']:.4f}",
+        f"{entry['price']:.4f}",
+        f"{entry['parameters']:,}",
+        f"{entry['macs']:,}",
+    ]
 
 
 def _epoch(epoch):
@@ -178,7 +183,13 @@ def _validation_metric(curves):
 
 
 def _around(values, epoch) -> str:
-    if epoch is None or not 0 < epoch < len(values):
+    """A metric in the epoch before and in the one of a decision, where both are known.
+
+    Args:
+        values: Dictionary from epoch to value.
+        epoch: Int or None.
+    """
+    if epoch is None or not {epoch - 1, epoch} <= values.keys():
         return ""
     return f"{values[epoch - 1]:.4f} / {values[epoch]:.4f}"
 
@@ -209,8 +220,9 @@ def _titled(name) -> str:
     return f"{name}: {_UNITS[name]}" if name in _UNITS else name
 
 
-def _finite(values) -> list:
-    pairs = enumerate(map(float, values), start=1)
+def _finite(points) -> list:
+    """Points that can be drawn, epochs counted from 1."""
+    pairs = [(epoch + 1, float(value)) for epoch, value in points]
     return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
 
 

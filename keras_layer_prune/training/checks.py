@@ -108,4 +108,4 @@ def _checked_gates(name, value, gates) -> list:
             f"`{name}` holds what is no gate of the current network: {strangers}. Its "
             f"gates are {[gate.name for gate in gates]}; choose from `model.gates`."
         )
-    return list(value)
+    return list({id(gate): gate for gate in value}.values())

@@ -12,7 +12,9 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import (
     check_gated_network,
     check_graph,
+    check_names,
     find_gates,
+    kept_sections,
     section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
@@ -71,13 +73,15 @@ class GatedModel(private.TrainsOnWorkers):
     Attributes:
         network: The current network; smaller after each pruning.
         pruning_log: List of dictionaries, one for each section that was decided:
-            `event`, `step`, `epoch`, `section`, `action` (`"removed"` or `"kept"`),
-            `theta`, `benefit` and `price` (nats per example), `parameters`, `macs`.
+            `event`, `step`, `epoch`, `section`, `within` (names of sections around
+            it), `action` (`"removed"` or `"kept"`), `theta`, `benefit` and `price`
+            (nats per example), `parameters`, `macs`. Of an event the costs of what
+            was removed add up to what the network lost.
 
     Raises:
         TypeError: If `network` is not a Keras model.
-        ValueError: If it has no gates, is not functional, calls a gate twice, or a
-            gate could cut an output off from the inputs.
+        ValueError: If it has no gates, is not functional, calls a gate twice, has two
+            gates of the same name, or a gate could cut an output off from the inputs.
 
     Example:
 
@@ -92,6 +96,7 @@ class GatedModel(private.TrainsOnWorkers):
         pruning_log = checked_pruning_log(pruning_log)
         if pruning_log:
             check_graph(network)
+            check_names(find_gates(network))
         else:
             check_gated_network(network)
         super().__init__(**kwargs)
@@ -202,8 +207,14 @@ class GatedModel(private.TrainsOnWorkers):
             self._check_callbacks(given)
             self._rest_without_callback(given)
         put_watchers_last(given)
+        decided = len(self.pruning_log)
         with backed_up(self, given):
-            return super().fit(*bound.args[1:], **bound.kwargs)
+            history = super().fit(*bound.args[1:], **bound.kwargs)
+        # For `write_report`: epochs are counted anew in each `fit`, and validation
+        # need not be in each of them.
+        history.decisions = range(decided, len(self.pruning_log))
+        history.validation_freq = given.get("validation_freq", 1)
+        return history
 
     def _check_callbacks(self, given):
         """Refuse those that cannot work; warn if nothing moves the gates."""
@@ -284,8 +295,7 @@ class GatedModel(private.TrainsOnWorkers):
     @property
     def sections(self) -> int:
         """How many sections the network still has, decided or not."""
-        decided = sum(entry["action"] == "kept" for entry in self.pruning_log)
-        return decided + len(self.gates)
+        return len(kept_sections(self.pruning_log)) + len(self.gates)
 
     def decide(self, closed=(), opened=(), epoch: int | None = None) -> list[dict]:
         """Make the network smaller, now: sections of closed gates leave it.
@@ -295,7 +305,8 @@ class GatedModel(private.TrainsOnWorkers):
 
         Args:
             closed: Gates whose sections are removed.
-            opened: Gates that are removed and leave their sections.
+            opened: Gates that are removed and leave their sections. A section inside
+                of one that is removed leaves with it all the same, decided or not.
             epoch: Int, noted in `pruning_log`.
 
         Returns:
@@ -304,8 +315,9 @@ class GatedModel(private.TrainsOnWorkers):
         Raises:
             TypeError: If `closed` or `opened` is no list, or `epoch` no int.
             ValueError: If `closed` or `opened` holds what is no gate of the network,
-                or the network or the optimizer cannot be carried over; then nothing
-                has changed.
+                a gate with a prior has no known price, as there is neither
+                `compile(train_size=...)` nor an earlier `fit`, or the network or the
+                optimizer cannot be carried over; then nothing has changed.
         """
         closed, opened = checked_decision(self.gates, closed, opened)
         epoch = None if epoch is None else whole_number("epoch", epoch, 0)

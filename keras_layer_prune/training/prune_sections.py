@@ -249,15 +249,15 @@ class PruneSections(keras.callbacks.Callback):
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
             self._say(diagnostics.of_hovering({g.name: theta_of(g) for g in gates}))
-            self._decide(closed, opened)
-            kept = [gate.name for gate in opened]
+            entries = self._decide(closed, opened)
+            kept = [e["section"] for e in entries if e["action"] == "kept"]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
 
-    def _decide(self, closed, opened):
+    def _decide(self, closed, opened) -> list[dict]:
         sections = self.model.sections
         entries = self.model.decide(closed, opened, epoch=self._epoch)
         removed = [entry for entry in entries if entry["action"] == "removed"]
-        self._removed += len(removed)
+        self._removed += sections - self.model.sections
         for entry in entries:
             is_kept = float(entry["action"] == "kept")
             point = (self._position(), is_kept)
@@ -265,6 +265,7 @@ class PruneSections(keras.callbacks.Callback):
         self._say([describe(entry) for entry in removed])
         price = sum(entry["price"] for entry in entries) / len(entries)
         self._say(diagnostics.of_a_removal(len(removed), sections, price))
+        return entries
 
     def _note(self, epoch):
         for gate in self.model.gates:

@@ -51,16 +51,19 @@ def _make_replacement(model, closed, opened) -> _Replacement:
 
 
 def _shrunk_optimizer(model, network, copies):
+    """The optimizer for what the network keeps of the variables that it knows."""
     optimizer = model.optimizer if model.compiled else None
     if optimizer is None or not optimizer.built:
         return optimizer
-    old_variables = model.trainable_variables
+    # Those that it was built for: some may have been frozen since.
+    old_variables = private.variables_of(optimizer)
     position = {id(v): i for i, v in enumerate(old_variables)}
     origin = {
-        id(new): position.get(id(old))
+        id(new): position[id(old)]
         for old_layer, new_layer in copies
         for old, new in zip(old_layer.variables, new_layer.variables, strict=True)
+        if id(old) in position
     }
-    new_variables = network.trainable_variables
+    new_variables = [v for v in network.variables if id(v) in origin]
     kept = [origin[id(v)] for v in new_variables]
     return carry_over(optimizer, old_variables, new_variables, kept)

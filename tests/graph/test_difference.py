@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_layer_prune import max_difference
 
@@ -40,6 +41,28 @@ def test_integer_inputs_are_zeros():
     network = keras.Model(inputs, embedding(inputs))
     shifted = keras.Model(inputs, embedding(inputs) + 1.0)
     assert max_difference(network, shifted) == pytest.approx(1.0, abs=1e-6)
+
+
+def reads_words(length=3):
+    inputs = keras.Input((length,), dtype="string")
+    numbers = keras.layers.StringLookup(vocabulary=["a", "b"])(inputs)
+    return inputs, keras.layers.Embedding(4, 2)(numbers)
+
+
+@pytest.mark.parametrize("length", [3, None])
+def test_inputs_of_strings_are_empty(length):
+    inputs, outputs = reads_words(length)
+    network, shifted = keras.Model(inputs, outputs), keras.Model(inputs, outputs + 1.0)
+    assert max_difference(network, shifted) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_outputs_of_strings_are_the_same_or_not():
+    inputs = keras.Input((3,), dtype="string")
+    upper = keras.layers.Lambda(tf.strings.upper, output_shape=(3,))(inputs)
+    same, loud = keras.Model(inputs, inputs), keras.Model(inputs, upper)
+    assert max_difference(same, loud) == 0.0
+    assert max_difference(same, loud, tf.constant([["A", "B", ""]])) == 0.0
+    assert max_difference(same, loud, tf.constant([["a", "B", ""]])) == float("inf")
 
 
 @pytest.mark.parametrize("kind", ["list", "dict"])

@@ -118,6 +118,24 @@ def test_a_gate_that_could_cut_off_one_of_several_outputs_is_an_error():
         check_gated_network(keras.Model(inputs, outputs))
 
 
+def blocks_with_gates(*names):
+    """Nested blocks, each with a gate; None leaves its name to Keras."""
+    x = inputs = keras.Input((4,))
+    for name in names:
+        inner = keras.Input((4,))
+        branch = gate(0.5, **({"name": name} if name else {}))(dense()(inner))
+        x = keras.Model(inner, keras.layers.Add()([inner, branch]))(x)
+    return keras.Model(inputs, x)
+
+
+def test_gates_of_the_same_name_are_an_error_whose_advice_works():
+    message = r"called the same: \['gate'\].*`BernoulliGate\(name=...\)`, or leave"
+    with pytest.raises(ValueError, match=message):
+        check_gated_network(blocks_with_gates("gate", "other", "gate"))
+    check_gated_network(blocks_with_gates("gate", "other", "third"))
+    check_gated_network(blocks_with_gates(None, None))
+
+
 def test_a_gate_hidden_in_a_custom_layer_is_an_error_whose_advice_works():
     class Block(keras.layers.Layer):
         def __init__(self, inner, **kwargs):

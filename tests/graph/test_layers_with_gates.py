@@ -142,6 +142,23 @@ def test_half_precision_layers_in_a_full_precision_session_stay_half(make, theta
     np.testing.assert_allclose(smaller_outputs, outputs, atol=0.02)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_layer_that_is_rebuilt_in_part_keeps_its_precision(make, policy):
+    x = keras.Input((4,), dtype=keras.DTypePolicy(policy).compute_dtype)
+    branch = gate(0.0, dtype=policy)(dense(dtype=policy)(x))
+    section = keras.Model(x, keras.layers.Add(dtype=policy)([x, branch]))
+    section = keras.Sequential([section, dense(dtype=policy)])
+    half = gate(0.4, dtype=policy)
+    inputs = keras.Input((4,))
+    outputs = make(section, gate=half, name="outer", dtype=policy)(inputs)
+    network = model(inputs, outputs)
+    smaller = remove_closed_sections(network)
+    assert smaller.get_layer("outer").dtype_policy.name == policy
+    assert smaller.outputs[0].dtype == network.outputs[0].dtype
+    assert len(smaller.weights) < len(network.weights)
+
+
 def test_a_half_precision_gate_on_a_full_precision_branch_leaves_its_rounding():
     inputs = keras.Input((4,))
     branch = gate(1.0, dtype="mixed_bfloat16")(dense()(inputs))

@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keras_layer_prune import paired_latencies
+from keras_layer_prune import BernoulliGate, paired_latencies, summarize
 from keras_layer_prune.report import latency
 
 
@@ -70,6 +70,16 @@ def test_models_of_several_inputs_and_of_integers_run():
         {"a": first, "b": second}, keras.layers.Concatenate()([first, flat])
     )
     assert latency.measure_latency(model, calls=1) > 0.0
+
+
+def test_models_that_take_strings_run():
+    inputs = keras.Input((None,), dtype="string")
+    numbers = keras.layers.StringLookup(vocabulary=["a", "b"])(inputs)
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(4, 2)(numbers))
+    branch = BernoulliGate()(keras.layers.Dense(2, "relu")(x))
+    model = keras.Model(inputs, keras.layers.Add()([x, branch]))
+    assert latency.measure_latency(model, calls=1) > 0.0
+    assert summarize(model, "sections").latency > 0.0
 
 
 def test_what_others_save_is_the_median_of_the_differences_of_turns(monkeypatch):

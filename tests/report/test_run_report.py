@@ -1,28 +1,37 @@
 """The report of a run, read back."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 
 import keras_layer_prune as klp
 
+DATA = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 
-@pytest.fixture(scope="module")
-def run():
-    """A model whose first section leaves and whose second stays, and its training."""
+
+def made(metrics=("mae",)):
+    """A model whose first section leaves and whose second stays."""
     x = inputs = keras.Input((4,))
     for index, log_gamma in enumerate((1e6, -1e6)):
         gate = klp.BernoulliGate(klp.FlatteningPrior(log_gamma), name=f"gate>{index}")
         x = keras.layers.Add()([x, gate(keras.layers.Dense(4)(x))])
     model = klp.GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
-    model.compile("sgd", "mse", metrics=["mae"])
-    data = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-    target = data[:, :1]
+    model.compile("sgd", "mse", metrics=list(metrics))
+    return model
+
+
+def fitted(model, **arguments):
+    """The model, its history and its `PruneSections`."""
     prune = klp.PruneSections(verbose=0)
-    history = model.fit(
-        data, target, epochs=8, validation_split=0.25, callbacks=[prune], verbose=0
-    )
-    return model, history, prune
+    arguments = {"epochs": 8, "validation_split": 0.25, "verbose": 0, **arguments}
+    return model, model.fit(DATA, DATA[:, :1], callbacks=[prune], **arguments), prune
+
+
+@pytest.fixture(scope="module")
+def run():
+    return fitted(made())
 
 
 def written(run, path, *arguments):
@@ -73,6 +82,77 @@ def test_a_removal_is_shown_with_the_metric_before_and_after_it(run, tmp_path):
     epoch = model.pruning_log[0]["epoch"]
     before, after = history.history["val_mae"][epoch - 1 : epoch + 1]
     assert f"<td>{before:.4f} / {after:.4f}</td>" in text
+
+
+def across(text, name):
+    """Where the points of a curve stand in the picture, from left to right."""
+    points = re.search(rf'points="([^"]*)"><title>{name}</title>', text)[1]
+    return [point.split(",")[0] for point in points.split()]
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_epochs_are_those_of_fit_where_it_began_late(as_dictionary, tmp_path):
+    run = fitted(made(), initial_epoch=2)
+    model, history, _ = run
+    assert history.epoch[0] == 2
+    path = tmp_path / "report.html"
+    text = written(run, path, history.history if as_dictionary else history)
+    epoch = model.pruning_log[0]["epoch"]
+    values = dict(zip(history.epoch, history.history["val_mae"], strict=True))
+    assert f"<td>{values[epoch - 1]:.4f} / {values[epoch]:.4f}</td>" in text
+    # The numbers below the first and the last epoch.
+    assert ">3</text>" in text
+    assert ">8</text>" in text
+
+
+@pytest.mark.parametrize(
+    ("often", "epochs"), [(2, [1, 3, 5, 7]), (3, [2, 5]), ([1, 4, 5], [0, 3, 4])]
+)
+def test_validation_that_is_not_in_every_epoch_stands_at_its_own(
+    often, epochs, tmp_path
+):
+    run = fitted(made(), validation_freq=often)
+    model, history, _ = run
+    assert len(history.history["val_mae"]) == len(epochs)
+    text = written(run, tmp_path / "report.html", history)
+    places = across(text, "mae")
+    assert across(text, "val_mae") == [places[epoch] for epoch in epochs]
+    # Nobody knows what a metric was in the epoch before.
+    assert " / " not in text.split("Decisions")[1].split("</th></tr>")[1]
+
+
+def test_a_curve_of_unknown_epochs_is_left_out(run, tmp_path):
+    curves = {**run[1].history, "odd": [1.0, 2.0]}
+    text = written(run, tmp_path / "report.html", curves)
+    assert "<title>mae</title>" in text
+    assert "<title>odd</title>" not in text
+
+
+def test_decisions_of_an_earlier_fit_do_not_meet_the_curves_of_a_later_one(tmp_path):
+    first = fitted(made())
+    second = fitted(first[0])
+    texts = [
+        written(run, tmp_path / f"{name}.html", run[1])
+        for name, run in (("first", first), ("second", second))
+    ]
+    pair = re.compile(r"<td>\d\.\d{4} / \d\.\d{4}</td>")
+    assert [len(pair.findall(text)) for text in texts] == [2, 0]
+
+
+class Each(keras.metrics.MeanAbsoluteError):
+    """An array for each epoch, as `F1Score` returns by default."""
+
+    def result(self):
+        return keras.ops.stack([super().result()] * 2)
+
+
+def test_metrics_that_are_no_numbers_are_passed_over(tmp_path):
+    run = fitted(made([Each(name="each"), "mae"]), epochs=2)
+    assert np.shape(run[1].history["val_each"]) == (2, 2)
+    text = written(run, tmp_path / "report.html", run[1])
+    assert "val_mae, epoch before / of it" in text
+    assert "<title>mae</title>" in text
+    assert "each<" not in text
 
 
 def test_the_report_needs_nothing_but_itself(run, tmp_path):

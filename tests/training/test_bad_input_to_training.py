@@ -40,20 +40,36 @@ def gate_without_a_shortcut():
     return keras.Model(inputs, gate("only_way")(keras.layers.Dense(2)(inputs)))
 
 
+def gates_of_one_name():
+    x = inputs = keras.Input((FEATURES,))
+    for _ in range(2):
+        inner = keras.Input((FEATURES,))
+        branch = gate("same")(keras.layers.Dense(FEATURES)(inner))
+        x = keras.Model(inner, keras.layers.Add()([inner, branch]))(x)
+    return keras.Model(inputs, x)
+
+
 @pytest.mark.parametrize(
     ("make_network", "message"),
     [
         (lambda: chain(gated=False), r"has no gates.*Add\(\).*gate_sections"),
         (Subclassed, "subclassed model.*Make it functional"),
         (gate_called_twice, r"called more than once.*shared.*for each branch"),
+        (gates_of_one_name, r"called the same.*same.*leave the names to Keras"),
         (gate_without_a_shortcut, r"only_way.*cut an output.*GatedResidual"),
         (lambda: keras.Sequential([keras.layers.Dense(1)]), "not built yet"),
     ],
-    ids=["no_gates", "subclassed", "gate_twice", "cut_off", "not_built"],
+    ids=["no_gates", "subclassed", "gate_twice", "one_name", "cut_off", "not_built"],
 )
 def test_networks_that_cannot_be_pruned_are_refused(make_network, message):
     with pytest.raises(ValueError, match=message):
         GatedModel(make_network())
+
+
+def test_gates_of_one_name_are_refused_in_a_half_pruned_network_too():
+    log = [{"section": "gone", "action": "removed"}]
+    with pytest.raises(ValueError, match="called the same"):
+        GatedModel(gates_of_one_name(), log)
 
 
 @pytest.mark.parametrize("network", [None, "resnet", gate("alone")], ids=str)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_models import (
     actions,
+    chain,
     compiled,
     data,
     idle_model,
@@ -179,3 +180,11 @@ def test_two_models_share_nothing():
     assert len(second.gates) == 2
     assert list(second.pruning_log) == []
     assert second.optimizer is not first.optimizer
+
+
+def test_a_gate_that_is_named_twice_is_decided_once():
+    model = compiled(chain((0.5, 0.5)), train_size=16)
+    first, second = model.gates
+    entries = model.decide(closed=[first, first], opened=[second, second])
+    assert [entry["section"] for entry in entries] == ["gate_0", "gate_1"]
+    assert model.sections == 1

@@ -13,7 +13,7 @@ from keras_layer_prune.training.backup.randomness import (
     random_states,
     set_random_states,
 )
-from keras_layer_prune.training.backup.replay import check_names, decisions
+from keras_layer_prune.training.backup.replay import decisions
 from keras_layer_prune.training.backup.snapshot import (
     Position,
     capture,
@@ -52,9 +52,10 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     Where it stands among the callbacks does not matter. Callbacks with `get_state()`
     and `set_state(state)`, as JSON keeps it, are saved too, as are `EarlyStopping`,
-    `ReduceLROnPlateau`, `ModelCheckpoint` and `SwapEMAWeights` of Keras. After a
-    restart in the middle of an epoch, callbacks see its last step a second time. Under
-    a distribution strategy the metrics of that epoch are the same up to rounding.
+    `ReduceLROnPlateau` and `SwapEMAWeights` of Keras. Of `ModelCheckpoint` only `best`
+    is saved: with an int for its own `save_freq`, it counts steps anew. After a restart
+    in the middle of an epoch, callbacks see its last step a second time. Under a
+    distribution strategy the metrics of that epoch are the same up to rounding.
 
     The data must come in the same order when the script runs again:
 
@@ -158,7 +159,6 @@ class BackupAndRestore(keras.callbacks.Callback):
                 "`BackupAndRestore` works inside of `GatedModel.fit` only. Call "
                 "`model.fit(..., callbacks=[BackupAndRestore(directory)])`."
             )
-        check_names(self.model.gates)
 
     def _describe(self) -> dict:
         """What this training is, and how it began."""

@@ -3,15 +3,12 @@
 import contextlib
 
 import keras
-import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.training.backup import lock
 from keras_layer_prune.training.checks import listed, replace_callbacks
 from keras_layer_prune.training.replicas import is_chief
-
-_NO_SEED = 87654321
 
 
 @contextlib.contextmanager
@@ -135,6 +132,5 @@ def _shuffles_by_chance(arguments) -> bool:
     """Whether `fit` shuffles arrays in an order that no seed determines."""
     parts = tree.flatten(arguments.get("x"))
     are_arrays = all(hasattr(part, "shape") for part in parts)
-    # Without a global seed TensorFlow returns a default in its place.
-    is_seeded = tf.compat.v1.get_seed(0)[0] != _NO_SEED
-    return are_arrays and arguments.get("shuffle", True) and not is_seeded
+    is_shuffled = are_arrays and arguments.get("shuffle", True)
+    return is_shuffled and not private.has_global_seed()

@@ -6,21 +6,8 @@ registered, and a `Lambda` layer is the one of the script.
 """
 
 import itertools
-from collections import Counter
 
 from keras_layer_prune.training.shrink import shrink
-
-
-def check_names(gates):
-    """Raise unless gates can be told apart by their names."""
-    counts = Counter(gate.name for gate in gates)
-    repeated = [name for name, count in counts.items() if count > 1]
-    if repeated:
-        raise ValueError(
-            "A backup knows gates by their names, and several gates are called the "
-            f"same: {repeated}. Give each its own, `BernoulliGate(name=...)`, or leave "
-            "the names to Keras."
-        )
 
 
 def replay(model, entries):
