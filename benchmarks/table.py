@@ -15,7 +15,8 @@ INTRODUCTION = """# Benchmarks
 Made by `python benchmarks/table.py` from the JSON files in `results/`; each of them
 names the command, the machine and the versions. Figures are means, with the smallest
 and the largest in brackets. LeNet, VGG16 and the transformer were trained while the
-machine did other work: their wall times say little.
+machine did other work: their wall times say little. The residual network and its peers
+on CIFAR-10 had one core for themselves, while other work went on on the second one.
 """
 
 
