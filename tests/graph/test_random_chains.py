@@ -1,18 +1,24 @@
 """Folding is exact and never more work, whatever the chain.
 
-`KLP_EXAMPLES` sets the number of random chains.
+A quarter of `KLP_EXAMPLES`, but no less than 25, is the number of random chains.
 """
+
+import functools
 
 import keras
 import numpy as np
 from gated_networks import kinds_in, layers_in
 from hypothesis import given
 from random_chains import CHAINS, chain_of
-from test_random_graphs import over_random_networks
+from test_random_graphs import EXAMPLES, over_random_networks
 
 from keras_layer_prune import strip_gates, summarize
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.retrace import Retrace
+
+over_random_chains = functools.partial(
+    over_random_networks, examples=max(25, EXAMPLES // 4)
+)
 
 
 def gates_at(theta, network):
@@ -34,7 +40,7 @@ def names_of_maps(network):
     return {x.name for x in layers_in(network) if isinstance(x, kinds)}
 
 
-@over_random_networks
+@over_random_chains
 @given(plan=CHAINS)
 def test_a_folded_chain_computes_the_same_with_no_more_work(plan):
     network = chain_of(plan)
@@ -53,7 +59,7 @@ def test_a_folded_chain_computes_the_same_with_no_more_work(plan):
         assert len(names_of_maps(slim)) < len(names_of_maps(plain))
 
 
-@over_random_networks
+@over_random_chains
 @given(plan=CHAINS)
 def test_without_a_closed_gate_nothing_is_folded(plan):
     network = chain_of(plan)
@@ -63,7 +69,7 @@ def test_without_a_closed_gate_nothing_is_folded(plan):
     assert "Seam" not in kinds_in(not_folded(network))
 
 
-@over_random_networks
+@over_random_chains
 @given(plan=CHAINS)
 def test_a_folded_chain_is_made_again_from_its_config(plan):
     slim = strip_gates(chain_of(plan))

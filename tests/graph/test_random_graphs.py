@@ -16,8 +16,9 @@ from keras_layer_prune import max_difference, remove_closed_sections, strip_gate
 from keras_layer_prune.graph.anatomy import layers_at_work
 from keras_layer_prune.graph.gates import find_gates
 
+EXAMPLES = int(os.environ.get("KLP_EXAMPLES", "25"))
+
 as_told = settings(
-    max_examples=int(os.environ.get("KLP_EXAMPLES", "25")),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
@@ -27,9 +28,10 @@ as_told = settings(
 plans = sections(depth=2, most=4)
 
 
-def over_random_networks(test):
+def over_random_networks(test, examples=EXAMPLES):
     """The same networks in every run, unless told otherwise."""
-    return seed(int(os.environ.get("KLP_SEED", "0")))(as_told(test))
+    test = settings(as_told, max_examples=examples)(test)
+    return seed(int(os.environ.get("KLP_SEED", "0")))(test)
 
 
 def names_of_dense(layers):

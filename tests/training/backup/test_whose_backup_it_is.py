@@ -6,7 +6,7 @@ import sys
 import keras
 import pytest
 from killed import EPOCHS, Kill, Killed, Script, X, Y, assert_same, make_model, network
-from small_models import FEATURES, compiled, gate
+from small_models import FEATURES, compiled
 from test_damage import bytes_of
 
 from keras_layer_prune import BackupAndRestore, GatedModel, PruneSections
@@ -146,18 +146,6 @@ def test_only_the_chief_of_several_machines_writes(tmp_path, monkeypatch):
     with pytest.raises(Killed):
         Script(tmp_path).run(Kill(0))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_gates_of_one_name_are_refused(tmp_path):
-    def inner(name):
-        x = keras.Input((FEATURES,))
-        y = gate("gate")(keras.layers.Dense(FEATURES)(x))
-        return keras.Model(x, keras.layers.Add()([x, y]), name=name)
-
-    x = keras.Input((FEATURES,))
-    model = compiled(keras.Model(x, inner("b")(inner("a")(x))))
-    with pytest.raises(ValueError, match=r"several gates.*\['gate'\]"):
-        model.fit(X, X, callbacks=[BackupAndRestore(tmp_path)], verbose=0)
 
 
 def test_networks_that_are_not_gated_are_sent_to_the_callback_of_keras(tmp_path):
