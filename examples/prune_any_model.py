@@ -82,7 +82,9 @@ def make_network(data, arguments):
         include_top=False, weights=arguments.weights, input_shape=shape, pooling="avg"
     )
     inputs = keras.Input(data.image_shape)
-    x = keras.layers.Resizing(*shape[:2])(inputs)
+    # Not by Keras's layer `Resizing`: its default `training=True` reaches all layers
+    # after it, in the export too, which would serve with the statistics of batches.
+    x = keras.ops.image.resize(inputs, shape[:2])
     if data.image_shape[-1] == 1:
         x = keras.layers.Concatenate()([x, x, x])
     x = body(scaled_for(maker)(x))
