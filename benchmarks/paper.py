@@ -112,8 +112,7 @@ def make_model(data, arguments):
     gated = not arguments.dense
     options = {}
     if gated and arguments.price is not None:
-        log_gamma = arguments.price * len(data.train.x)
-        options["prior"] = klp.FlatteningPrior(log_gamma)
+        options["prior"] = recipe.prior(arguments.price, data)
     network = networks.build(arguments.network, data, gated, arguments.seed, **options)
     return klp.GatedModel(network) if gated else network
 

@@ -58,7 +58,7 @@ def parse_arguments():
 
 def run(depth, probability, price, seed, arguments):
     data = datasets.load("digits")
-    prior = None if price is None else klp.FlatteningPrior(price * len(data.train.x))
+    prior = None if price is None else recipe.prior(price, data)
     network = networks.residual_network(
         data.image_shape,
         data.classes,

@@ -139,7 +139,7 @@ FURTHER = {"from scratch": run_from_scratch, "stochastic depth": run_stochastic_
 def make_network(data, seed, arguments, gated):
     options = dict(arguments.size)
     if gated and arguments.price is not None:
-        options["prior"] = klp.FlatteningPrior(arguments.price * len(data.train.x))
+        options["prior"] = recipe.prior(arguments.price, data)
     return networks.build(arguments.network, data, gated, seed, **options)
 
 

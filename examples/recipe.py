@@ -41,6 +41,11 @@ def fit(model, data, epochs, batch_size, learning_rate, **arguments):
     return history.history, time.perf_counter() - start
 
 
+def prior(price, data):
+    """The prior of gates at a price in nats per training example."""
+    return klp.FlatteningPrior(price * len(data.train.x))
+
+
 def accuracy(network, split):
     """Share of the examples of a `datasets.Split` that a network gets right."""
     logits = network.predict(split.x, batch_size=256, verbose=0)

@@ -143,10 +143,10 @@ def _log(log, curves, history) -> str:
     metric = _validation_metric(curves)
     if metric:
         header.append(f"{metric}, epoch before / of it")
+        values = dict(curves[metric])
         for position, entry in enumerate(log):
-            is_of_it = is_decided_in(history, position)
-            points = dict(curves[metric]) if is_of_it else {}
-            rows[position].append(_around(points, entry["epoch"]))
+            known = values if is_decided_in(history, position) else {}
+            rows[position].append(_around(known, entry["epoch"]))
     explanation = (
         "<p>A section leaves when its benefit, what it takes off the training loss in "
         "nats per example, is below its price. Gates that had not decided themselves "
