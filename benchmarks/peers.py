@@ -60,6 +60,7 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--settle-by", type=float, default=0.5)
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
@@ -91,7 +92,7 @@ def command(arguments):
 
 
 def run_seed(data, seed, arguments):
-    whole = make_network(data, seed, arguments, gated=False)
+    whole = make_network(data, seed, arguments)
     ours, seconds = train_ours(whole, data, seed, arguments)
     budget = macs(ours)
     yield result_row("ours", seed, ours, whole, data, seconds)
@@ -115,25 +116,15 @@ def run_seed(data, seed, arguments):
 
 
 def train_ours(whole, data, seed, arguments):
-    network = make_network(data, seed, arguments, gated=True)
-    copy_weights(whole, network)
-    model = klp.GatedModel(network)
-    prune = klp.PruneSections(verbose=0)
+    model = klp.GatedModel(klp.gate_sections(whole, seed=seed))
+    prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
     seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
     return klp.strip_gates(model.network), seconds
 
 
-def copy_weights(network, gated):
-    """Give a network with gates the weights of one without."""
-    # Gates take random seeds too, so that the same seed made other weights.
-    layers = [x for x in gated.layers if not isinstance(x, klp.BernoulliGate)]
-    for source, target in zip(network.layers, layers, strict=True):
-        target.set_weights(source.get_weights())
-
-
-def make_network(data, seed, arguments, gated):
+def make_network(data, seed, arguments):
     sizes = {"sections": arguments.sections, "width": arguments.width}
-    return networks.build("residual", data, gated, seed, **sizes)
+    return networks.build("residual", data, gated=False, seed=seed, **sizes)
 
 
 def fit(model, data, epochs, arguments, **further):

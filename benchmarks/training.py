@@ -4,10 +4,11 @@
     python benchmarks/training.py --network lenet --dataset mnist
     python benchmarks/training.py --also "from scratch" "stochastic depth"
 
-All see the same data, with the same optimizer and schedule; the default settings of the
-package are used. The test set is read once per network, after its training. Wall time
-is that of `fit`, with everything in it: tracing, validation, rebuilding. MACs spent are
-those of all forward passes of the training.
+Dense and with gates, it starts with the same weights and sees the same data, with the
+same optimizer and schedule; the settings of the package are its defaults, unless others
+are given. The test set is read once per network, after its training. Wall time is that
+of `fit`, with everything in it: tracing, validation, rebuilding. MACs spent are those
+of all forward passes of the training.
 
 What is left, trained from scratch for as many epochs, is the limit: nobody can know
 before the training which sections to leave out. Stochastic depth draws the same
@@ -53,6 +54,7 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--settle-by", type=float, default=0.5)
     return parser.parse_args()
 
 
@@ -102,7 +104,7 @@ def run_pruned(data, seed, arguments):
     model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
     sections = model.sections
     macs = recipe.costs(model.network)["macs"]
-    prune = klp.PruneSections(verbose=0)
+    prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
     history, seconds = fit(model, data, arguments, callbacks=[prune])
     slim = klp.strip_gates(model.network)
     return {
@@ -137,10 +139,16 @@ FURTHER = {"from scratch": run_from_scratch, "stochastic depth": run_stochastic_
 
 
 def make_network(data, seed, arguments, gated):
-    options = dict(arguments.size)
-    if gated and arguments.price is not None:
-        options["prior"] = recipe.prior(arguments.price, data)
-    return networks.build(arguments.network, data, gated, seed, **options)
+    sizes = dict(arguments.size)
+    network = networks.build(arguments.network, data, False, seed, **sizes)
+    if not gated:
+        return network
+    priced = arguments.price is not None
+    prior = recipe.prior(arguments.price, data) if priced else None
+    if klp.find_sections(network):
+        return klp.gate_sections(network, prior=prior, seed=seed)
+    # A chain, which gets its residual connections together with its gates.
+    return networks.build(arguments.network, data, True, seed, prior=prior, **sizes)
 
 
 def fit(model, data, arguments, **further):

@@ -12,8 +12,6 @@ import table
 import torch_process
 from torch_peers import handed
 
-import keras_layer_prune as klp
-
 ARGUMENTS = argparse.Namespace(
     sections=2, width=4, epochs=2, batch_size=8, learning_rate=1e-3
 )
@@ -29,7 +27,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def given(data):
-    whole = peers.make_network(data, 0, ARGUMENTS, gated=False)
+    whole = peers.make_network(data, 0, ARGUMENTS)
     return peers.hand_over(whole, data, 0, 1000, ARGUMENTS)
 
 
@@ -99,15 +97,6 @@ def test_results_name_no_path_of_the_machine(monkeypatch):
     assert peers.settings(arguments) == {"seeds": 3}
     line = peers.command(arguments)
     assert line == "python peers.py --torch-python .venv-torch/bin/python"
-
-
-def test_ours_starts_from_the_weights_of_the_others(data):
-    whole = peers.make_network(data, 0, ARGUMENTS, gated=False)
-    gated = peers.make_network(data, 0, ARGUMENTS, gated=True)
-    peers.copy_weights(whole, gated)
-    for gate in klp.GatedModel(gated).gates:
-        gate.probability.assign(1.0)
-    assert klp.max_difference(whole, klp.strip_gates(gated)) == 0.0
 
 
 def test_the_table_says_what_of_the_whole_network_s_time_is_left():
