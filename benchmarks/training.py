@@ -13,6 +13,7 @@ of all forward passes of the training.
 What is left, trained from scratch for as many epochs, is the limit: nobody can know
 before the training which sections to leave out. Stochastic depth draws the same
 network's sections with probabilities that fall from 1 to 0.5 with depth, and keeps all.
+With all gates open, a chain shows what its new shortcuts do by themselves.
 """
 
 import argparse
@@ -126,16 +127,28 @@ def run_from_scratch(data, seed, arguments, slim):
 
 
 def run_stochastic_depth(data, seed, arguments, _):
+    return run_at_rest("stochastic depth", 0.5, data, seed, arguments)
+
+
+def run_open(data, seed, arguments, _):
+    return run_at_rest("all gates open", 1.0, data, seed, arguments)
+
+
+def run_at_rest(kind, last, data, seed, arguments):
+    """Trained by Keras itself, gates draw and stay as they are: from 1 to the last."""
     network = make_network(data, seed, arguments, gated=True)
     gates = klp.GatedModel(network).gates
-    for gate, theta in zip(gates, np.linspace(1.0, 0.5, len(gates)), strict=True):
+    for gate, theta in zip(gates, np.linspace(1.0, last, len(gates)), strict=True):
         gate.probability.assign(theta)
-    # Trained by Keras itself, the gates draw and stay as they are.
     history, seconds = fit(network, data, arguments)
-    return result_row("stochastic depth", seed, network, data, history, seconds)
+    return result_row(kind, seed, network, data, history, seconds)
 
 
-FURTHER = {"from scratch": run_from_scratch, "stochastic depth": run_stochastic_depth}
+FURTHER = {
+    "from scratch": run_from_scratch,
+    "stochastic depth": run_stochastic_depth,
+    "all gates open": run_open,
+}
 
 
 def make_network(data, seed, arguments, gated):
