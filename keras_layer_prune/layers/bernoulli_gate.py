@@ -107,14 +107,14 @@ class BernoulliGate(keras.layers.Layer):
     def call(self, inputs, training=False):
         """Multiply by a draw if `training`, else by the probability."""
         if training:
-            return inputs * self._draw(inputs)
+            return self._drawn(inputs)
         return inputs * tf.cast(self._theta(), inputs.dtype)
 
     def _theta(self):
         return tf.convert_to_tensor(self.probability.value)
 
-    def _draw(self, inputs):
-        """Zeros and ones that broadcast over `inputs`, with theta's gradient."""
+    def _drawn(self, inputs):
+        """The inputs times zeros and ones, with theta's gradient."""
         theta = self._theta()
         draws = active_draws() or Draws()
         least = draws.exploration if self.trainable else 0.0
@@ -129,8 +129,7 @@ class BernoulliGate(keras.layers.Layer):
         sample = tf.cast(uniform < chance, tf.float32)
         sample = draws.settle_sample(self, uniform, sample)
         weight = balancing_weight(sample, chance) if draws.balanced else 1.0
-        gate = tf.cast(straight_through(sample, theta, weight), inputs.dtype)
-        return tf.reshape(gate, (-1,) + (1,) * (inputs.shape.rank - 1))
+        return straight_through(inputs, sample, theta, weight)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""

@@ -8,23 +8,48 @@ Every function here estimates `D_l`, in nats per example if the loss is.
 import tensorflow as tf
 
 
-def straight_through(sample, theta, weight=1.0):
-    """The sample, with a gradient for `theta`.
+def straight_through(inputs, sample, theta, weight=1.0):
+    """The inputs times the sample, row by row, with a gradient for `theta`.
 
-    The chain rule then gives `weight * dC/dxi` at the sampled `xi` as the estimate of
-    `D`: one backward pass for all gates. With `weight=1` it is biased by the curvature
-    of the loss along `xi`: where that is quadratic with its minimum at 1, the estimate
-    is `2 * (1 - theta) * D`, and gates come to rest between 0 and 1.
+    The gradient is that of `xi = sample + weight * (theta - stop_gradient(theta))`:
+    `weight * dC/dxi` at the sampled `xi` as the estimate of `D`, one backward pass for
+    all gates. With `weight=1` it is biased by the curvature of the loss along `xi`:
+    where that is quadratic with its minimum at 1, the estimate is
+    `2 * (1 - theta) * D`, and gates come to rest between 0 and 1.
 
     Args:
-        sample: Tensor of zeros and ones.
-        theta: Scalar tensor in `[0, 1]`.
+        inputs: Tensor of shape `(rows, ...)`.
+        sample: Tensor of zeros and ones, of shape `(rows,)` or `(1,)`.
+        theta: float32 scalar tensor in `[0, 1]`.
         weight: Scalar, or tensor shaped like `sample`.
 
     Returns:
-        Tensor shaped like `sample`.
+        Tensor like `inputs`.
     """
-    return tf.stop_gradient(sample) + weight * (theta - tf.stop_gradient(theta))
+    ones = (1,) * (inputs.shape.rank - 1)
+    factor = tf.reshape(tf.cast(sample, inputs.dtype), (-1, *ones))
+
+    # Automatic differentiation would leave a sum over whole examples, in which XLA on a
+    # CPU adds one number after the other.
+    @tf.custom_gradient
+    def product(inputs, theta):
+        def gradient(upstream):
+            slope = _weighted_sum(upstream * inputs, weight)
+            return upstream * factor, slope
+
+        return inputs * factor, gradient
+
+    return product(inputs, theta)
+
+
+def _weighted_sum(products, weight):
+    """The sum of everything in float32, each row with its weight."""
+    if products.shape.rank > 2:
+        # Where the last axis stays, several numbers are added at once. The weights keep
+        # XLA from making one sum of the two.
+        products = tf.reduce_sum(products, axis=1)
+    weight = tf.reshape(weight, (-1,) + (1,) * (products.shape.rank - 1))
+    return tf.reduce_sum(tf.cast(products, tf.float32) * weight)
 
 
 def balancing_weight(sample, chance):

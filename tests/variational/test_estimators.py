@@ -92,12 +92,18 @@ def test_antithetic_pairs_say_nothing_of_decided_gates():
     assert np.abs(estimates[:, 2:]).max() > 0.0
 
 
+def through(sample, theta, weight=1.0):
+    """The sample itself, with its gradient."""
+    sample = tf.constant(sample, tf.float32)
+    return straight_through(tf.ones_like(sample), sample, theta, weight)
+
+
 def gradient_of(loss, sample, theta, weigh):
     theta = tf.constant(theta)
     with tf.GradientTape() as tape:
         tape.watch(theta)
         weight = balancing_weight(sample, theta) if weigh else 1.0
-        cost = loss(straight_through(tf.constant(sample), theta, weight))
+        cost = loss(through([sample], theta, weight)[0])
     return float(tape.gradient(cost, theta))
 
 
@@ -110,9 +116,8 @@ def expected_gradient(loss, theta, weigh):
 
 @pytest.mark.parametrize("weight", [1.0, 0.3])
 def test_straight_through_returns_the_sample(weight):
-    sample = tf.constant([0.0, 1.0, 1.0])
-    through = straight_through(sample, tf.constant(0.7), weight)
-    np.testing.assert_array_equal(through, sample)
+    sample = [0.0, 1.0, 1.0]
+    np.testing.assert_array_equal(through(sample, tf.constant(0.7), weight), sample)
 
 
 @pytest.mark.parametrize("theta", [0.1, 0.5, 0.9])
@@ -141,9 +146,37 @@ def test_the_weight_of_straight_through_scales_the_gradient():
     with tf.GradientTape() as tape:
         tape.watch(theta)
         weight = tf.constant([2.0, 3.0])
-        gates = straight_through(tf.constant([1.0, 0.0]), theta, weight)
+        gates = through([1.0, 0.0], theta, weight)
         cost = tf.reduce_sum(gates * tf.constant([10.0, 1.0]))
     assert float(tape.gradient(cost, theta)) == pytest.approx(23.0)
+
+
+@pytest.mark.parametrize(
+    "shape", [(6,), (6, 3), (6, 4, 3), (6, 2, 5, 3), (6, 2, 1, 3, 2)]
+)
+@pytest.mark.parametrize("draws", [6, 1])
+@pytest.mark.parametrize("jit", [True, False])
+def test_the_gradients_are_those_of_automatic_differentiation(shape, draws, jit):
+    rng = np.random.default_rng(0)
+    inputs = tf.constant(rng.normal(size=shape), tf.float32)
+    sample = tf.constant(rng.integers(0, 2, draws), tf.float32)
+    weight = tf.constant(rng.uniform(0.5, 3.0, draws), tf.float32)
+
+    def differentiated(inputs, sample, theta, weight):
+        xi = sample + weight * (theta - tf.stop_gradient(theta))
+        return inputs * tf.reshape(xi, (-1, *(1 for _ in shape[1:])))
+
+    def gradients(product):
+        theta = tf.constant(0.3)
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, theta])
+            cost = tf.reduce_sum(tf.sin(product(inputs, sample, theta, weight)))
+        return tape.gradient(cost, [inputs, theta])
+
+    expected = gradients(differentiated)
+    found = tf.function(lambda: gradients(straight_through), jit_compile=jit)()
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("theta", [0.2, 0.5, 0.8])
