@@ -46,8 +46,9 @@ def main():
             rows.append(row)
             print_row(row)
         # A run of hours may fail in its last seed.
-        name = f"peers_{arguments.dataset}"
-        results.save(name, settings(arguments), rows, command(arguments))
+        results.save(
+            result_name(arguments), settings(arguments), rows, command(arguments)
+        )
 
 
 def parse_arguments():
@@ -75,6 +76,14 @@ def others(arguments):
         else:
             print(f"{kind} runs with {torch_process.versions(kind, python)}")
     return {kind: python for kind, python in pythons.items() if python is not None}
+
+
+def result_name(arguments):
+    """Each data set, and each part of one, keeps a file of its own."""
+    parts = ["peers", arguments.dataset]
+    if arguments.train_examples:
+        parts.append(str(arguments.train_examples))
+    return "_".join(parts)
 
 
 def settings(arguments):

@@ -45,14 +45,12 @@ def provenance(result):
 def training(result):
     settings, rows = result["settings"], result["rows"]
     network = settings.get("network", "residual")
-    chosen = settings.get("price")
-    price = "defaults" if chosen is None else f"price {chosen} nats per example"
-    yield f"## One `fit`, with and without gates: {network} on {settings['dataset']}"
+    yield f"## One `fit`, with and without gates: {network} on {data(settings)}"
     yield ""
     yield (
         f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
-        f"{settings['seeds']} seeds, {price}. Test accuracy, read once per network; "
-        "wall time of `fit`."
+        f"{settings['seeds']} seeds, {choices(settings)}. Test accuracy, read once per "
+        "network; wall time of `fit`."
     )
     yield ""
     if network in CHAINS:
@@ -80,6 +78,24 @@ def training(result):
     halves = [row["removed in the first half"] for row in pruned]
     yield f"Sections gone in the first half of the run, by seed: {halves}."
     yield from distance_to_limit(pruned, rows)
+
+
+def data(settings):
+    """The data set, and how many of its examples were trained on if not all."""
+    examples = settings.get("train_examples")
+    part = f", the first {examples:,} training examples" if examples else ""
+    return settings["dataset"] + part
+
+
+def choices(settings):
+    """What was chosen otherwise than the package does by itself."""
+    price, settle_by = settings.get("price"), settings.get("settle_by", 0.5)
+    chosen = []
+    if price is not None:
+        chosen.append(f"price {price} nats per example")
+    if settle_by != 0.5:
+        chosen.append(f"`settle_by={settle_by}`")
+    return ", ".join(chosen) or "defaults"
 
 
 # What the comparison is not of.
@@ -120,16 +136,17 @@ def paper(result):
 
 def peers(result):
     settings, rows = result["settings"], result["rows"]
-    yield f"## Other ways to drop sections: {settings['dataset']}"
+    yield f"## Other ways to drop sections: {data(settings)}"
     yield ""
     yield (
         f"One starting network of {settings['sections']} sections, "
-        f"{settings['epochs']} epochs in all, {settings['seeds']} seeds. The others "
-        "train it for half of them, drop sections until they have no more MACs than "
-        "ours, and train on: rankings alone, without the regularisers with which "
-        "some of them were published. Test accuracy, read once per network. Latencies: "
-        "median calls, in turn with the whole network in the same framework; what part "
-        "of its time is left. Training times of Keras include compilation."
+        f"{settings['epochs']} epochs in all, {settings['seeds']} seeds; ours with "
+        f"{choices(settings)}. The others train it for half of them, drop sections "
+        "until they have no more MACs than ours, and train on: rankings alone, without "
+        "the regularisers with which some of them were published. Test accuracy, read "
+        "once per network. Latencies: median calls, in turn with the whole network in "
+        "the same framework; what part of its time is left. Training times of Keras "
+        "include compilation."
     )
     yield from other_frameworks(rows)
     yield ""

@@ -99,6 +99,20 @@ def test_results_name_no_path_of_the_machine(monkeypatch):
     assert line == "python peers.py --torch-python .venv-torch/bin/python"
 
 
+def test_a_part_of_a_data_set_has_a_result_of_its_own():
+    whole = argparse.Namespace(dataset="mnist", train_examples=None)
+    part = argparse.Namespace(dataset="mnist", train_examples=20_000)
+    assert peers.result_name(whole) == "peers_mnist"
+    assert peers.result_name(part) == "peers_mnist_20000"
+    assert "20,000 training examples" in table.data(vars(part))
+
+
+def test_the_table_says_what_is_not_the_default():
+    assert table.choices({}) == table.choices({"settle_by": 0.5}) == "defaults"
+    chosen = table.choices({"price": 0.01, "settle_by": 0.35})
+    assert chosen == "price 0.01 nats per example, `settle_by=0.35`"
+
+
 def test_the_table_says_what_of_the_whole_network_s_time_is_left():
     rows = [table_row("ours", 2.0), {**table_row("OTO", 1.0), "versions": {"x": "1.2"}}]
     settings = {"dataset": "digits", "sections": 2, "epochs": 2, "seeds": 1}
