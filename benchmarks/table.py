@@ -15,8 +15,10 @@ INTRODUCTION = """# Benchmarks
 Made by `python benchmarks/table.py` from the JSON files in `results/`; each of them
 names the command, the machine and the versions. Figures are means, with the smallest
 and the largest in brackets. LeNet, VGG16 and the transformer were trained while the
-machine did other work: their wall times say little. The residual network and its peers
-on CIFAR-10 had one core for themselves, while other work went on on the second one.
+machine did other work: their wall times say little. The residual networks of width 8
+and their peers had one core for themselves, while other work went on on the second one.
+Trainings of Keras on the first 20,000 examples of CIFAR-10, on all of MNIST, of LeNet,
+VGG16 and the transformer were compiled by XLA; the others, measured later, were not.
 """
 
 
