@@ -37,8 +37,9 @@ def main():
         runs = run_all(data, seed, arguments)
         print_rows(runs)
         rows += runs
+        # A run of hours may fail in its last seed.
+        results.save(result_name(arguments), vars(arguments), rows)
     print_summary(rows)
-    results.save(result_name(arguments), vars(arguments), rows)
 
 
 def parse_arguments():
