@@ -52,7 +52,7 @@ def training(result):
     yield ""
     yield (
         f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
-        f"{settings['seeds']} seeds, {choices(settings)}. Test accuracy, read once per "
+        f"{seeds(rows)} seeds, {choices(settings)}. Test accuracy, read once per "
         "network; wall time of `fit`."
     )
     yield ""
@@ -88,6 +88,11 @@ def data(settings):
     examples = settings.get("train_examples")
     part = f", the first {examples:,} training examples" if examples else ""
     return settings["dataset"] + part
+
+
+def seeds(rows):
+    """How many are done: a run may have ended before its last."""
+    return len({row["seed"] for row in rows})
 
 
 def choices(settings):
@@ -143,7 +148,7 @@ def peers(result):
     yield ""
     yield (
         f"One starting network of {settings['sections']} sections, "
-        f"{settings['epochs']} epochs in all, {settings['seeds']} seeds; ours with "
+        f"{settings['epochs']} epochs in all, {seeds(rows)} seeds; ours with "
         f"{choices(settings)}. The others train it for half of them, drop sections "
         "until they have no more MACs than ours, and train on: rankings alone, without "
         "the regularisers with which some of them were published. Test accuracy, read "

@@ -127,7 +127,8 @@ def table_row(kind, milliseconds):
     numbers = dict.fromkeys(("test", "macs", "parameters", "seconds"), 0.0)
     latencies = {n: milliseconds for n in ("1", "32")}
     whole = {"whole latency ms": {"1": 4.0, "32": 4.0}}
-    return {"kind": kind, **numbers, "latency ms": latencies, **whole}
+    row = {"kind": kind, "seed": 0, **numbers}
+    return {**row, "latency ms": latencies, **whole}
 
 
 def fake_python(folder, code):
