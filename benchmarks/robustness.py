@@ -58,14 +58,13 @@ def parse_arguments():
 
 def run(depth, probability, price, seed, arguments):
     data = datasets.load("digits")
-    prior = None if price is None else recipe.prior(price, data)
     network = networks.residual_network(
         data.image_shape,
         data.classes,
         sections=depth,
         seed=seed,
         initial_probability=probability,
-        prior=prior,
+        prior=recipe.prior(price, data),
     )
     macs = recipe.costs(network)["macs"]
     model = klp.GatedModel(network)

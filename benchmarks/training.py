@@ -157,8 +157,7 @@ def make_network(data, seed, arguments, gated):
     network = networks.build(arguments.network, data, False, seed, **sizes)
     if not gated:
         return network
-    priced = arguments.price is not None
-    prior = recipe.prior(arguments.price, data) if priced else None
+    prior = recipe.prior(arguments.price, data)
     if klp.find_sections(network):
         return klp.gate_sections(network, prior=prior, seed=seed)
     # A chain, which gets its residual connections together with its gates.

@@ -48,8 +48,8 @@ def fit(model, data, epochs, batch_size, learning_rate, **arguments):
 
 
 def prior(price, data):
-    """The prior of gates at a price in nats per training example."""
-    return klp.FlatteningPrior(price * len(data.train.x))
+    """The prior of gates at a price in nats per training example; None: the default."""
+    return None if price is None else klp.FlatteningPrior(price * len(data.train.x))
 
 
 def accuracy(network, split):

@@ -10,11 +10,15 @@ import peers
 import pytest
 import table
 import torch_process
+import training
 from torch_peers import handed
 
+import keras_layer_prune as klp
+
 ARGUMENTS = argparse.Namespace(
-    sections=2, width=4, epochs=2, batch_size=8, learning_rate=1e-3
+    sections=2, width=4, epochs=2, batch_size=8, learning_rate=1e-3, settle_by=0.5
 )
+SIZE = [("sections", 2), ("width", 4)]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +101,31 @@ def test_results_name_no_path_of_the_machine(monkeypatch):
     assert peers.settings(arguments) == {"seeds": 3}
     line = peers.command(arguments)
     assert line == "python peers.py --torch-python .venv-torch/bin/python"
+
+
+def test_ours_starts_from_the_weights_of_the_others(data, monkeypatch):
+    whole = peers.make_network(data, 0, ARGUMENTS)
+    monkeypatch.setattr(peers, "fit", lambda model, *_, **__: open_all(model.gates))
+    ours, _ = peers.train_ours(whole, data, 0, ARGUMENTS)
+    assert klp.max_difference(whole, ours) == 0.0
+
+
+@pytest.mark.parametrize("price", [None, 0.2])
+def test_a_training_with_gates_starts_from_the_dense_one_s_weights(data, price):
+    arguments = argparse.Namespace(network="residual", size=SIZE, price=price)
+    dense = training.make_network(data, 0, arguments, gated=False)
+    model = klp.GatedModel(training.make_network(data, 0, arguments, gated=True))
+    open_all(model.gates)
+    assert klp.max_difference(dense, klp.strip_gates(model.network)) == 0.0
+    expected = None if price is None else pytest.approx(price * len(data.train.x))
+    assert all(
+        (gate.prior and gate.prior.log_gamma) == expected for gate in model.gates
+    )
+
+
+def open_all(gates):
+    for gate in gates:
+        gate.probability.assign(1.0)
 
 
 def test_a_part_of_a_data_set_has_a_result_of_its_own():
