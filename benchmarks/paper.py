@@ -70,6 +70,12 @@ def run(data, arguments):
     batches = augmentation.training_batches(
         data.train, arguments.batch_size, arguments.seed
     )
+    if not len(batches):
+        raise SystemExit(
+            f"{len(data.train.x)} training examples do not fill a batch of "
+            f"{arguments.batch_size}. Give a larger --fraction, or a smaller "
+            "--batch-size."
+        )
     compile_model(model, len(batches) * epochs, arguments)
     costs_before = recipe.costs(network_of(model))
     watch = Watch()
@@ -110,10 +116,10 @@ def other_callbacks(arguments):
 
 def make_model(data, arguments):
     gated = not arguments.dense
-    options = {}
-    if gated and arguments.price is not None:
-        options["prior"] = recipe.prior(arguments.price, data)
-    network = networks.build(arguments.network, data, gated, arguments.seed, **options)
+    prior = recipe.prior(arguments.price, data)
+    network = networks.build(
+        arguments.network, data, gated, arguments.seed, prior=prior
+    )
     return klp.GatedModel(network) if gated else network
 
 
