@@ -61,7 +61,7 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--settle-by", type=float, default=0.5)
+    parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
@@ -79,10 +79,12 @@ def others(arguments):
 
 
 def result_name(arguments):
-    """Each data set, and each part of one, keeps a file of its own."""
+    """Each data set, part of one and setting keeps a file of its own."""
     parts = ["peers", arguments.dataset]
     if arguments.train_examples:
         parts.append(str(arguments.train_examples))
+    if arguments.settle_by is not None:
+        parts.append(f"settle_by_{arguments.settle_by}")
     return "_".join(parts)
 
 

@@ -97,11 +97,11 @@ def seeds(rows):
 
 def choices(settings):
     """What was chosen otherwise than the package does by itself."""
-    price, settle_by = settings.get("price"), settings.get("settle_by", 0.5)
+    price, settle_by = settings.get("price"), settings.get("settle_by")
     chosen = []
     if price is not None:
         chosen.append(f"price {price} nats per example")
-    if settle_by != 0.5:
+    if settle_by is not None:
         chosen.append(f"`settle_by={settle_by}`")
     return ", ".join(chosen) or "defaults"
 

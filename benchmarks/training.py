@@ -56,7 +56,7 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--settle-by", type=float, default=0.5)
+    parser.add_argument("--settle-by", type=float, help="default: ours")
     return parser.parse_args()
 
 
@@ -66,7 +66,7 @@ def size(text):
 
 
 def result_name(arguments):
-    """Each network, size, data set and price keeps a file of its own."""
+    """Each network, size, data set and setting keeps a file of its own."""
     parts = ["training"]
     if arguments.network != "residual":
         parts.append(arguments.network)
@@ -76,6 +76,8 @@ def result_name(arguments):
         parts.append(str(arguments.train_examples))
     if arguments.price is not None:
         parts.append(f"price_{arguments.price}")
+    if arguments.settle_by is not None:
+        parts.append(f"settle_by_{arguments.settle_by}")
     return "_".join(parts)
 
 

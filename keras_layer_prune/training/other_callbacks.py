@@ -42,8 +42,9 @@ def _check_shrinking(callback, callbacks, epochs):
 
 
 def _settling_epoch(callbacks, epochs) -> int:
-    last = max(getattr(mover, "settle_by", 1.0) for mover in gate_movers(callbacks))
-    return settling_epoch(last, epochs)
+    movers = gate_movers(callbacks)
+    latest = max(getattr(mover, "latest_settling", 1.0) for mover in movers)
+    return settling_epoch(latest, epochs)
 
 
 def _check_format(checkpoint):

@@ -12,6 +12,8 @@ from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.training.schedule import (
+    LATEST_SETTLING,
+    default_settling,
     epochs_to_move_gates,
     exact,
     settling_step,
@@ -19,8 +21,9 @@ from keras_layer_prune.training.schedule import (
 from keras_layer_prune.variational._checks import checked_config, fraction
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
-# How often in an epoch the gates' probabilities are noted for plots.
-_NOTES_PER_EPOCH = 8
+# How often in an epoch the gates' probabilities are noted for plots, and closed
+# sections looked for.
+_LOOKS_PER_EPOCH = 8
 
 # What changes while training, beside the trajectories.
 _STATE = (
@@ -42,16 +45,19 @@ class PruneSections(keras.callbacks.Callback):
     Gates hold during the first `hold` of the training. Then they move, under a price
     that rises to the full one, so that the least useful section leaves first. At
     `settle_by` all are decided: those still between 0 and 1 are rounded, and what is
-    left trains on without noise. Closed sections leave at the end of each epoch.
+    left trains on without noise. Closed sections leave as soon as they make up
+    `min_saving` of the network.
 
     Source: arXiv 2406.04549; the schedule is this package's.
 
     Args:
         settle_by: Float in `(0, 1]`, the fraction of the training after which every
-            gate is decided.
+            gate is decided. None: a fifth of the training after `hold`, or 800 steps
+            after it if that is later, but 0.5 at the latest, and also where the
+            length of an epoch is not known from the start.
         hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
-        every: Int, also remove closed sections every so many steps. None: at the ends
-            of epochs only.
+        every: Int, look for closed sections every so many steps. None: eight times in
+            an epoch. The end of an epoch is always looked at.
         min_saving: Float in `[0, 1]`. Closed sections wait for each other, at most
             until `settle_by`, until they hold this share of the network's MACs: each
             removal makes Keras trace the step again, which takes seconds.
@@ -76,29 +82,30 @@ class PruneSections(keras.callbacks.Callback):
 
     def __init__(
         self,
-        settle_by: float = 0.5,
+        settle_by: float | None = None,
         hold: float = 0.05,
         every: int | None = None,
         min_saving: float = 0.2,
         verbose: int = 1,
     ):
         super().__init__()
-        self.settle_by = fraction("settle_by", settle_by)
+        self.settle_by = None if settle_by is None else fraction("settle_by", settle_by)
         self.hold = fraction("hold", hold)
         self.every = every
         self.min_saving = fraction("min_saving", min_saving)
         self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
-        if not self.hold < self.settle_by:
+        if not self.hold < self.latest_settling:
             raise ValueError(
                 "`hold` must be smaller than `settle_by`: gates have to move between "
-                f"the two. Received: hold={hold}, settle_by={settle_by}"
+                f"the two. Received: hold={hold}, settle_by={settle_by}; None is "
+                f"{LATEST_SETTLING} or less"
             )
         is_number = isinstance(every, int) and not isinstance(every, bool)
         if every is not None and (not is_number or every < 1):
             raise ValueError(
-                "`every` must be a number of steps of at least 1, or None for the ends "
-                f"of epochs. Received: every={every!r}"
+                "`every` must be a number of steps of at least 1, or None for eight "
+                f"times in an epoch. Received: every={every!r}"
             )
 
     # The methods of Keras's callback interface, in the order in which they are called.
@@ -113,6 +120,7 @@ class PruneSections(keras.callbacks.Callback):
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")
+        self._settling = self._settling_share()
         self._last_step = None
         self._step = self._batches = self._removed = self._middle = 0
         self._skipped = 0
@@ -140,13 +148,14 @@ class PruneSections(keras.callbacks.Callback):
         self._batches += self._step - before
         if self._last_step is None:
             return
-        if self._passed(before, self._steps_per_epoch // _NOTES_PER_EPOCH):
+        eighth = self._steps_per_epoch // _LOOKS_PER_EPOCH
+        if self._passed(before, eighth):
             self._note(self._position())
         if before < self._middle <= self._step:
             self._look_for_movement()
         if self._step >= self._last_step:
             self._settle()
-        elif self.every and self._passed(before, self.every):
+        elif self._passed(before, self.every or eighth):
             self._prune()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -164,34 +173,46 @@ class PruneSections(keras.callbacks.Callback):
         """Note where the gates ended."""
         self._note(self._epoch + 1)
 
+    @property
+    def latest_settling(self) -> float:
+        """The latest fraction of a training at which all gates can be decided."""
+        return LATEST_SETTLING if self.settle_by is None else self.settle_by
+
+    def _settling_share(self) -> float:
+        if self.settle_by is not None:
+            return self.settle_by
+        steps = self.params.get("steps")
+        total = steps * self.params["epochs"] if steps else None
+        return default_settling(self.hold, total)
+
     def _check_length(self, epoch):
         """Raise if the length of an epoch will be known when gates must be decided."""
         epochs, passed = self.params["epochs"], epoch + 1
-        if self._free_gates() and exact(self.settle_by) * epochs <= passed:
+        if self._free_gates() and exact(self._settling) * epochs <= passed:
             raise ValueError(
                 "The length of an epoch of this data is known at its end only. Until "
                 "then gates hold, and all would be decided before any could move. Give "
                 "`fit` `steps_per_epoch`, or the whole schedule of "
-                f"{epochs_to_move_gates(self.settle_by, self.hold, passed)} or more "
+                f"{epochs_to_move_gates(self._settling, self.hold, passed)} or more "
                 f"`epochs`. Received: epochs={epochs}, initial_epoch={epoch}, "
-                f"settle_by={self.settle_by}"
+                f"settle_by={self._settling}"
             )
 
     def _refuse_hold(self, epoch):
         steps = self._steps_per_epoch
-        epochs = epochs_to_move_gates(self.settle_by, self.hold, epoch, steps)
+        epochs = epochs_to_move_gates(self._settling, self.hold, epoch, steps)
         raise ValueError(
             "Between `hold` and `settle_by` there is no step: all gates would be "
             f"decided before any could move. Give `fit` {epochs} or more `epochs`, or "
             "`PruneSections` a smaller `hold`. Received: "
             f"epochs={self.params['epochs']} of {steps} steps, hold={self.hold}, "
-            f"settle_by={self.settle_by}"
+            f"settle_by={self._settling}"
         )
 
     def _start_clock(self, epoch):
         steps, epochs = self._steps_per_epoch, self.params["epochs"]
         self._step = epoch * steps
-        last_step = settling_step(self.settle_by, epochs, steps)
+        last_step = settling_step(self._settling, epochs, steps)
         first_step = round(self.hold * steps * epochs)
         # A `fit` that goes on where all should be decided, decides at once.
         if self._step < last_step <= first_step and self._free_gates():
@@ -201,7 +222,7 @@ class PruneSections(keras.callbacks.Callback):
         moves_from = max(first_step, self._step)
         self._middle = (moves_from + last_step) // 2
         moving_steps = last_step - moves_from
-        self._say(diagnostics.of_the_schedule(self.settle_by, moving_steps))
+        self._say(diagnostics.of_the_schedule(self._settling, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
 

@@ -5,6 +5,29 @@ import math
 
 _FINEST = fractions.Fraction(1, 10**9)
 
+# With less, gates decide worse; with more, what leaves was trained for longer.
+_STEPS_TO_MOVE = 800
+_SHARE_TO_MOVE = 0.2
+
+# What stays has the other half of the training for itself.
+LATEST_SETTLING = 0.5
+
+
+def default_settling(hold, total_steps=None) -> float:
+    """The share of a training after which all gates are decided, unless one is given.
+
+    Gates move for a fifth of the training, or for 800 steps if that is more, and no
+    longer than to its middle.
+
+    Args:
+        hold: Float, share of the training in which gates hold.
+        total_steps: Int, steps of the whole training. None: not known.
+    """
+    if not total_steps:
+        return LATEST_SETTLING
+    moving = max(_SHARE_TO_MOVE, _STEPS_TO_MOVE / total_steps)
+    return min(hold + moving, LATEST_SETTLING)
+
 
 def exact(share: float) -> fractions.Fraction:
     """The fraction that a float stands for: 20 times 0.55 is 11, and not a bit more."""
