@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_layer_prune.variational.projection import projected_step
 
 # A benefit is a running mean over about this many steps.
-_AVERAGED_STEPS = 100
+AVERAGED_STEPS = 100
 
 
 class GateStep(NamedTuple):
@@ -40,7 +40,7 @@ def move_gates(gates, differences, prices, step, is_usable):
     benefit = tf.stack([gate.benefit.value for gate in gates])
     difference = tf.stack(differences)
     moved = projected_step(theta, difference + prices, step.size, step.longest)
-    averaged = benefit - (benefit + difference) / _AVERAGED_STEPS
+    averaged = benefit - (benefit + difference) / AVERAGED_STEPS
     moved = tf.unstack(tf.where(is_usable, moved, theta))
     averaged = tf.unstack(tf.where(is_usable, averaged, benefit))
     for gate, new_theta, new_benefit in zip(gates, moved, averaged, strict=True):

@@ -9,6 +9,7 @@ from keras_layer_prune.graph.gates import saved_share
 from keras_layer_prune.graph.rebuild import theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
+from keras_layer_prune.training.gate_update import AVERAGED_STEPS
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.training.schedule import (
@@ -57,7 +58,7 @@ class PruneSections(keras.callbacks.Callback):
             length of an epoch is not known from the start.
         hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
         every: Int, look for closed sections every so many steps. None: eight times in
-            an epoch. The end of an epoch is always looked at.
+            an epoch, from step 100 on. The end of an epoch is always looked at.
         min_saving: Float in `[0, 1]`. Closed sections wait for each other, at most
             until `settle_by`, until they hold this share of the network's MACs: each
             removal makes Keras trace the step again, which takes seconds.
@@ -148,14 +149,13 @@ class PruneSections(keras.callbacks.Callback):
         self._batches += self._step - before
         if self._last_step is None:
             return
-        eighth = self._steps_per_epoch // _LOOKS_PER_EPOCH
-        if self._passed(before, eighth):
+        if self._passed(before, self._eighth()):
             self._note(self._position())
         if before < self._middle <= self._step:
             self._look_for_movement()
         if self._step >= self._last_step:
             self._settle()
-        elif self._passed(before, self.every or eighth):
+        elif self._is_time_to_look(before):
             self._prune()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -233,6 +233,16 @@ class PruneSections(keras.callbacks.Callback):
             # clock each time would make every step wait for the device.
             return self.model.clock.now()
         return self._step + batch + 1 - self._batches
+
+    def _is_time_to_look(self, before) -> bool:
+        """Whether to look for closed sections in the middle of an epoch."""
+        if self.every:
+            return self._passed(before, self.every)
+        # After fewer steps, running means of what sections earn say little.
+        return self._step >= AVERAGED_STEPS and self._passed(before, self._eighth())
+
+    def _eighth(self) -> int:
+        return self._steps_per_epoch // _LOOKS_PER_EPOCH
 
     def _position(self) -> float:
         """Epochs done, the begun one in part; also where epochs differ in length."""

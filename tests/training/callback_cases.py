@@ -200,7 +200,7 @@ class PruneAt(keras.callbacks.Callback):
     """
 
     moves_gates = True
-    settle_by = (EVENT + 1) / EPOCHS
+    latest_settling = (EVENT + 1) / EPOCHS
 
     def __init__(self, epoch):
         super().__init__()

@@ -32,9 +32,13 @@ def test_with_the_defaults_the_idle_section_leaves_and_the_useful_one_stays():
     assert "idle" not in names
 
 
-def watched(callback, look=len, **fit_arguments):
+# For more than a few steps.
+GRAPH = {"run_eagerly": False}
+
+
+def watched(callback, look=len, run_eagerly=True, **fit_arguments):
     """A trained model, and what was seen of its gates after every step."""
-    model = idle_model()
+    model = idle_model(run_eagerly=run_eagerly)
     watch = Watch(lambda model: look(model.gates))
     # Before the callback: what is seen is the state that a step has left behind.
     prune_idle(model, watch, callback, **fit_arguments)
@@ -49,8 +53,26 @@ def test_closed_sections_leave_at_the_end_of_an_epoch():
     assert gates[entry["step"]] == 1
 
 
+def test_in_long_epochs_closed_sections_leave_before_the_end():
+    # Epochs of 240 steps: the default looks after each thirty.
+    model, gates = watched(PruneSections(verbose=0), epochs=2, rows=1920, **GRAPH)
+    entry = next(e for e in model.pruning_log if e["action"] == "removed")
+    assert entry["step"] % 30 == 0
+    assert 100 <= entry["step"] < 240
+    assert gates[: entry["step"]] == [2] * entry["step"]
+    assert gates[entry["step"]] == 1
+
+
+def test_the_longer_the_training_the_smaller_the_part_in_which_gates_are_decided():
+    # 800 steps, after a twentieth of the 2,400.
+    prune = PruneSections(verbose=0, min_saving=1.0)
+    model, gates = watched(prune, epochs=10, rows=1920, **GRAPH)
+    assert actions(model) == OUTCOME
+    assert gates.index(0) == 120 + 800
+
+
 def test_closed_sections_leave_between_steps_if_asked():
-    # In a single epoch, only `every` can do it before all gates are decided.
+    # In a single short epoch, only `every` can do it before all gates are decided.
     late, _ = watched(PruneSections(verbose=0), epochs=1, rows=384)
     early, gates = watched(PruneSections(every=5, verbose=0), epochs=1, rows=384)
     assert actions(late) == actions(early) == OUTCOME

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_layer_prune.training.schedule import (
+    default_settling,
     epochs_to_move_gates,
     settling_epoch,
     settling_step,
@@ -58,3 +59,27 @@ def test_with_the_defaults_an_epoch_is_to_end_before_half_of_them(passed, epochs
 def test_shares_too_close_to_tell_apart_need_many_epochs():
     assert epochs_to_move_gates(0.5 + 1e-12, 0.5, 0) > 10**8
     assert epochs_to_move_gates(1e-12, 0.0, 1) > 10**8
+
+
+@pytest.mark.parametrize(
+    ("hold", "total_steps", "settling"),
+    [
+        # A fifth of a long training, 800 steps of a shorter one, at most to the middle.
+        (0.05, 100_000, 0.25),
+        (0.05, 4000, 0.25),
+        (0.05, 3200, 0.3),
+        (0.0, 1600, 0.5),
+        (0.05, 100, 0.5),
+        (0.4, 100_000, 0.5),
+        (0.05, None, 0.5),
+        (0.05, 0, 0.5),
+    ],
+)
+def test_the_settling_that_goes_with_the_length(hold, total_steps, settling):
+    assert default_settling(hold, total_steps) == pytest.approx(settling)
+
+
+@given(st.floats(0.0, 0.499), st.integers(1, 10**7), st.integers(1, 10**7))
+def test_longer_trainings_settle_no_later_and_all_leave_half(hold, one, other):
+    short, long = sorted((one, other))
+    assert hold < default_settling(hold, long) <= default_settling(hold, short) <= 0.5
