@@ -26,6 +26,11 @@ from keras_layer_prune.variational.attraction import closed_state_attracts
 # sections looked for.
 _LOOKS_PER_EPOCH = 8
 
+# To trace a step again takes about as long as so many steps, and a removal has to save
+# as much before the next one is due anyway.
+_STEPS_OF_A_TRACE = 100
+_LEAST_SAVING = 0.2
+
 # What changes while training, beside the trajectories.
 _STATE = (
     "_step",
@@ -61,7 +66,8 @@ class PruneSections(keras.callbacks.Callback):
             an epoch, from step 100 on. The end of an epoch is always looked at.
         min_saving: Float in `[0, 1]`. Closed sections wait for each other, at most
             until `settle_by`, until they hold this share of the network's MACs: each
-            removal makes Keras trace the step again, which takes seconds.
+            removal makes Keras trace the step again, which takes seconds. None: a
+            fifth, or what saves 100 steps until `settle_by` if that is more.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:
@@ -86,14 +92,14 @@ class PruneSections(keras.callbacks.Callback):
         settle_by: float | None = None,
         hold: float = 0.05,
         every: int | None = None,
-        min_saving: float = 0.2,
+        min_saving: float | None = None,
         verbose: int = 1,
     ):
         super().__init__()
-        self.settle_by = None if settle_by is None else fraction("settle_by", settle_by)
+        self.settle_by = _fraction_or_none("settle_by", settle_by)
         self.hold = fraction("hold", hold)
         self.every = every
-        self.min_saving = fraction("min_saving", min_saving)
+        self.min_saving = _fraction_or_none("min_saving", min_saving)
         self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
         if not self.hold < self.latest_settling:
@@ -257,8 +263,21 @@ class PruneSections(keras.callbacks.Callback):
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
-        if closed and saved_share(self.model.network, closed) >= self.min_saving:
+        if (
+            closed
+            and saved_share(self.model.network, closed) >= self._share_that_pays()
+        ):
             self._decide(closed, [])
+
+    def _share_that_pays(self) -> float:
+        """The share of the MACs for which it is worth to trace the step again now."""
+        if self.min_saving is not None:
+            return self.min_saving
+        if self._last_step is None:
+            return _LEAST_SAVING
+        # At 0 all that is left to do is done.
+        left = max(self._last_step - self._step, 1)
+        return max(_LEAST_SAVING, _STEPS_OF_A_TRACE / left)
 
     def _look_for_movement(self):
         gates = self._free_gates()
@@ -354,6 +373,10 @@ class PruneSections(keras.callbacks.Callback):
     def from_config(cls, config):
         """An object from the config of another one."""
         return cls(**checked_config(config))
+
+
+def _fraction_or_none(name, value) -> float | None:
+    return None if value is None else fraction(name, value)
 
 
 def _checked_verbose(verbose) -> int:
