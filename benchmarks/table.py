@@ -97,7 +97,8 @@ def seeds(rows):
 
 def choices(settings):
     """What was chosen otherwise than the package does by itself."""
-    price, settle_by = settings.get("price"), settings.get("settle_by")
+    # The oldest results are from when that was the default.
+    price, settle_by = settings.get("price"), settings.get("settle_by", 0.5)
     chosen = []
     if price is not None:
         chosen.append(f"price {price} nats per example")

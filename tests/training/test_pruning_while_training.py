@@ -46,7 +46,7 @@ def watched(callback, look=len, run_eagerly=True, **fit_arguments):
 
 
 def test_closed_sections_leave_at_the_end_of_an_epoch():
-    model, gates = watched(PruneSections(verbose=0))
+    model, gates = watched(PruneSections(verbose=0, min_saving=0.2))
     entry = next(e for e in model.pruning_log if e["action"] == "removed")
     assert entry["step"] == 6 * (entry["epoch"] + 1) < 24
     assert gates[: entry["step"]] == [2] * entry["step"]
@@ -55,7 +55,7 @@ def test_closed_sections_leave_at_the_end_of_an_epoch():
 
 def test_in_long_epochs_closed_sections_leave_before_the_end():
     # Epochs of 240 steps: the default looks after each thirty.
-    model, gates = watched(PruneSections(verbose=0), epochs=2, rows=1920, **GRAPH)
+    model, gates = watched(PruneSections(verbose=0), epochs=4, rows=1920, **GRAPH)
     entry = next(e for e in model.pruning_log if e["action"] == "removed")
     assert entry["step"] % 30 == 0
     assert 100 <= entry["step"] < 240
@@ -73,8 +73,9 @@ def test_the_longer_the_training_the_smaller_the_part_in_which_gates_are_decided
 
 def test_closed_sections_leave_between_steps_if_asked():
     # In a single short epoch, only `every` can do it before all gates are decided.
-    late, _ = watched(PruneSections(verbose=0), epochs=1, rows=384)
-    early, gates = watched(PruneSections(every=5, verbose=0), epochs=1, rows=384)
+    asked = {"verbose": 0, "min_saving": 0.2}
+    late, _ = watched(PruneSections(**asked), epochs=1, rows=384)
+    early, gates = watched(PruneSections(every=5, **asked), epochs=1, rows=384)
     assert actions(late) == actions(early) == OUTCOME
     step = {m: next(e["step"] for e in m.pruning_log) for m in (late, early)}
     assert step[late] == 24
@@ -83,8 +84,10 @@ def test_closed_sections_leave_between_steps_if_asked():
     assert gates[step[early]] == 1
 
 
-def test_closed_sections_wait_until_removing_them_is_worth_it():
-    model, gates = watched(PruneSections(min_saving=0.9, verbose=0))
+@pytest.mark.parametrize("min_saving", [0.9, None])
+def test_closed_sections_wait_until_removing_them_is_worth_it(min_saving):
+    # In so few steps, nothing saves what it takes to trace the step again.
+    model, gates = watched(PruneSections(min_saving=min_saving, verbose=0))
     assert actions(model) == OUTCOME
     assert gates[:24] == [2] * 24
     assert {entry["step"] for entry in model.pruning_log} == {24}
