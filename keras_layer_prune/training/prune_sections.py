@@ -14,6 +14,7 @@ from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.training.schedule import (
     LATEST_SETTLING,
+    default_min_saving,
     default_settling,
     epochs_to_move_gates,
     exact,
@@ -25,11 +26,6 @@ from keras_layer_prune.variational.attraction import closed_state_attracts
 # How often in an epoch the gates' probabilities are noted for plots, and closed
 # sections looked for.
 _LOOKS_PER_EPOCH = 8
-
-# To trace a step again takes about as long as so many steps, and a removal has to save
-# as much before the next one is due anyway.
-_STEPS_OF_A_TRACE = 100
-_LEAST_SAVING = 0.2
 
 # What changes while training, beside the trajectories.
 _STATE = (
@@ -57,17 +53,18 @@ class PruneSections(keras.callbacks.Callback):
     Source: arXiv 2406.04549; the schedule is this package's.
 
     Args:
-        settle_by: Float in `(0, 1]`, the fraction of the training after which every
-            gate is decided. None: a fifth of the training after `hold`, or 800 steps
-            after it if that is later, but 0.5 at the latest, and also where the
+        settle_by: Float in `(0, 1]`, or None. The fraction of the training after which
+            every gate is decided. None: a fifth of the training after `hold`, or 800
+            steps after it if that is later, but 0.5 at the latest, and also where the
             length of an epoch is not known from the start.
         hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
-        every: Int, look for closed sections every so many steps. None: eight times in
-            an epoch, from step 100 on. The end of an epoch is always looked at.
-        min_saving: Float in `[0, 1]`. Closed sections wait for each other, at most
-            until `settle_by`, until they hold this share of the network's MACs: each
-            removal makes Keras trace the step again, which takes seconds. None: a
-            fifth, or what saves 100 steps until `settle_by` if that is more.
+        every: Int or None. Look for closed sections every so many steps. None: eight
+            times in an epoch, from step 100 on. They are looked for at the end of an
+            epoch in any case.
+        min_saving: Float in `[0, 1]`, or None. Closed sections wait for each other, at
+            most until `settle_by`, until they hold this share of the network's MACs:
+            each removal makes Keras trace the step again, which takes seconds. None:
+            a fifth, or what saves 100 steps until `settle_by` if that is more.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:
@@ -155,7 +152,7 @@ class PruneSections(keras.callbacks.Callback):
         self._batches += self._step - before
         if self._last_step is None:
             return
-        if self._passed(before, self._eighth()):
+        if self._passed(before, self._interval()):
             self._note(self._position())
         if before < self._middle <= self._step:
             self._look_for_movement()
@@ -245,9 +242,9 @@ class PruneSections(keras.callbacks.Callback):
         if self.every:
             return self._passed(before, self.every)
         # After fewer steps, running means of what sections earn say little.
-        return self._step >= AVERAGED_STEPS and self._passed(before, self._eighth())
+        return self._step >= AVERAGED_STEPS and self._passed(before, self._interval())
 
-    def _eighth(self) -> int:
+    def _interval(self) -> int:
         return self._steps_per_epoch // _LOOKS_PER_EPOCH
 
     def _position(self) -> float:
@@ -263,21 +260,15 @@ class PruneSections(keras.callbacks.Callback):
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
-        if (
-            closed
-            and saved_share(self.model.network, closed) >= self._share_that_pays()
-        ):
+        if closed and saved_share(self.model.network, closed) >= self._least_saving():
             self._decide(closed, [])
 
-    def _share_that_pays(self) -> float:
-        """The share of the MACs for which it is worth to trace the step again now."""
+    def _least_saving(self) -> float:
         if self.min_saving is not None:
             return self.min_saving
         if self._last_step is None:
-            return _LEAST_SAVING
-        # At 0 all that is left to do is done.
-        left = max(self._last_step - self._step, 1)
-        return max(_LEAST_SAVING, _STEPS_OF_A_TRACE / left)
+            return default_min_saving()
+        return default_min_saving(self._last_step - self._step)
 
     def _look_for_movement(self):
         gates = self._free_gates()

@@ -29,6 +29,24 @@ def default_settling(hold, total_steps=None) -> float:
     return min(hold + moving, LATEST_SETTLING)
 
 
+# To trace a step again takes about as long as so many steps.
+_STEPS_OF_A_TRACE = 100
+_LEAST_SAVING = 0.2
+
+
+def default_min_saving(steps_left=None) -> float:
+    """The share of the MACs for which it is worth to trace the step again.
+
+    It has to save as much as a trace costs before the next one is due anyway.
+
+    Args:
+        steps_left: Int, steps until all gates are decided. None: not known.
+    """
+    if steps_left is None:
+        return _LEAST_SAVING
+    return max(_LEAST_SAVING, _STEPS_OF_A_TRACE / max(steps_left, 1))
+
+
 def exact(share: float) -> fractions.Fraction:
     """The fraction that a float stands for: 20 times 0.55 is 11, and not a bit more."""
     return fractions.Fraction(share).limit_denominator(_FINEST.denominator)

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_layer_prune.training.schedule import (
+    default_min_saving,
     default_settling,
     epochs_to_move_gates,
     settling_epoch,
@@ -83,3 +84,11 @@ def test_the_settling_that_goes_with_the_length(hold, total_steps, settling):
 def test_longer_trainings_settle_no_later_and_all_leave_half(hold, one, other):
     short, long = sorted((one, other))
     assert hold < default_settling(hold, long) <= default_settling(hold, short) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps_left", "share"),
+    [(None, 0.2), (10_000, 0.2), (500, 0.2), (400, 0.25), (100, 1.0), (0, 100.0)],
+)
+def test_a_removal_has_to_save_a_trace_before_the_next_one(steps_left, share):
+    assert default_min_saving(steps_left) == share
