@@ -128,16 +128,22 @@ def open_all(gates):
         gate.probability.assign(1.0)
 
 
-def test_a_part_of_a_data_set_has_a_result_of_its_own():
-    whole = argparse.Namespace(dataset="mnist", train_examples=None)
-    part = argparse.Namespace(dataset="mnist", train_examples=20_000)
-    assert peers.result_name(whole) == "peers_mnist"
-    assert peers.result_name(part) == "peers_mnist_20000"
-    assert "20,000 training examples" in table.data(vars(part))
+def test_a_part_of_a_data_set_and_a_setting_have_results_of_their_own():
+    def named(train_examples=None, settle_by=None):
+        return argparse.Namespace(
+            dataset="mnist", train_examples=train_examples, settle_by=settle_by
+        )
+
+    assert peers.result_name(named()) == "peers_mnist"
+    assert peers.result_name(named(20_000)) == "peers_mnist_20000"
+    assert peers.result_name(named(settle_by=0.35)) == "peers_mnist_settle_by_0.35"
+    assert "20,000 training examples" in table.data(vars(named(20_000)))
 
 
 def test_the_table_says_what_is_not_the_default():
-    assert table.choices({}) == table.choices({"settle_by": 0.5}) == "defaults"
+    assert table.choices({"settle_by": None}) == "defaults"
+    # The oldest results do not say what was the default then.
+    assert table.choices({}) == "`settle_by=0.5`"
     chosen = table.choices({"price": 0.01, "settle_by": 0.35})
     assert chosen == "price 0.01 nats per example, `settle_by=0.35`"
 
