@@ -20,7 +20,11 @@ from keras_layer_prune.training.schedule import (
     exact,
     settling_step,
 )
-from keras_layer_prune.variational._checks import checked_config, fraction
+from keras_layer_prune.variational._checks import (
+    checked_config,
+    fraction,
+    optional_fraction,
+)
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
 # How often in an epoch the gates' probabilities are noted for plots, and closed
@@ -93,10 +97,10 @@ class PruneSections(keras.callbacks.Callback):
         verbose: int = 1,
     ):
         super().__init__()
-        self.settle_by = _fraction_or_none("settle_by", settle_by)
+        self.settle_by = optional_fraction("settle_by", settle_by)
         self.hold = fraction("hold", hold)
         self.every = every
-        self.min_saving = _fraction_or_none("min_saving", min_saving)
+        self.min_saving = optional_fraction("min_saving", min_saving)
         self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
         if not self.hold < self.latest_settling:
@@ -124,7 +128,6 @@ class PruneSections(keras.callbacks.Callback):
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")
-        self._settling = self._settling_share()
         self._last_step = None
         self._step = self._batches = self._removed = self._middle = 0
         self._skipped = 0
@@ -181,12 +184,14 @@ class PruneSections(keras.callbacks.Callback):
         """The latest fraction of a training at which all gates can be decided."""
         return LATEST_SETTLING if self.settle_by is None else self.settle_by
 
-    def _settling_share(self) -> float:
+    @property
+    def _settling(self) -> float:
+        """The fraction of this training after which all gates are decided."""
         if self.settle_by is not None:
             return self.settle_by
-        steps = self.params.get("steps")
-        total = steps * self.params["epochs"] if steps else None
-        return default_settling(self.hold, total)
+        # None where the length of an epoch is not known from the start.
+        steps = self.params.get("steps") or 0
+        return default_settling(self.hold, steps * self.params["epochs"])
 
     def _check_length(self, epoch):
         """Raise if the length of an epoch will be known when gates must be decided."""
@@ -364,10 +369,6 @@ class PruneSections(keras.callbacks.Callback):
     def from_config(cls, config):
         """An object from the config of another one."""
         return cls(**checked_config(config))
-
-
-def _fraction_or_none(name, value) -> float | None:
-    return None if value is None else fraction(name, value)
 
 
 def _checked_verbose(verbose) -> int:

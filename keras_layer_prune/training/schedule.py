@@ -13,7 +13,7 @@ _SHARE_TO_MOVE = 0.2
 LATEST_SETTLING = 0.5
 
 
-def default_settling(hold, total_steps=None) -> float:
+def default_settling(hold, total_steps) -> float:
     """The share of a training after which all gates are decided, unless one is given.
 
     Gates move for a fifth of the training, or for 800 steps if that is more, and no
@@ -21,7 +21,7 @@ def default_settling(hold, total_steps=None) -> float:
 
     Args:
         hold: Float, share of the training in which gates hold.
-        total_steps: Int, steps of the whole training. None: not known.
+        total_steps: Int, steps of the whole training. 0 or None: not known.
     """
     if not total_steps:
         return LATEST_SETTLING

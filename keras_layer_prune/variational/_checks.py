@@ -70,6 +70,11 @@ def optional_seed(value) -> int | None:
     return None if value is None else whole_number("seed", value, -(2**63))
 
 
+def optional_fraction(name: str, value) -> float | None:
+    """Return `value` as a float in `[0, 1]`, or None for None, or raise."""
+    return None if value is None else fraction(name, value)
+
+
 def flag(name: str, value) -> bool:
     """Return `value`, or raise if it is not True or False."""
     if not isinstance(value, bool):
