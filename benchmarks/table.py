@@ -20,14 +20,15 @@ and their peers had one core for themselves, while other work went on on the sec
 the same training takes up to a fifth more or less time.
 Trainings of Keras on the first 20,000 examples of CIFAR-10, on all of MNIST, of LeNet,
 VGG16 and the transformer, and from several starting depths, were compiled by XLA; the
-others, measured later, were not.
+others, measured later, were not. Peers on MNIST were measured before `min_saving` had
+the default that counts the cost of a trace.
 """
 
 CLOSING = """## Where this falls short, and what was tried
 
-- Accuracy at equal MACs. The aim was to be above every other. On CIFAR-10, input-
-  output similarity, batch-norm scale and what is left, trained from scratch, end
-  above ours, on MNIST input-output similarity and Taylor: all by less than ours
+- Accuracy at equal MACs. The aim was to be above every other. On CIFAR-10,
+  input-output similarity, batch-norm scale and what is left, trained from scratch,
+  end above ours, on MNIST input-output similarity and Taylor: all by less than ours
   differs from seed to seed. Tried on validation examples of CIFAR-10, one or two
   seeds each, without a difference beyond that: all gates decided after a fifth, a
   quarter, 0.35 or half of the training; a prior on the weights of precision 50, also
