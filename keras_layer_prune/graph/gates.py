@@ -82,13 +82,11 @@ def saved_share(network, closed) -> float:
     return 1.0 - rest / whole if whole else 1.0
 
 
-def section_weights(network) -> list:
-    """Trainable weights that only gates keep in the network, each once."""
+def layers_behind_gates(network) -> set:
+    """Layers that only gates keep in the network."""
     whole = {use.layer for use in layers_at_work(network)}
     rest = {use.layer for use in layers_at_work(network, set(find_gates(network)))}
-    layers = [layer for layer in whole - rest if not isinstance(layer, BernoulliGate)]
-    weights = [w for layer in layers for w in layer.trainable_variables]
-    return sorted(weights, key=lambda w: w.path)
+    return {layer for layer in whole - rest if not isinstance(layer, BernoulliGate)}
 
 
 def check_gated_network(network):

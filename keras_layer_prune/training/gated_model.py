@@ -15,7 +15,6 @@ from keras_layer_prune.graph.gates import (
     check_names,
     find_gates,
     kept_sections,
-    section_weights,
 )
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
@@ -44,6 +43,10 @@ from keras_layer_prune.training.training_step import (
     DEFAULT_PRICE,
     number_of_examples,
     training_step,
+)
+from keras_layer_prune.training.weights_under_prior import (
+    places_behind_gates,
+    trained_weights,
 )
 from keras_layer_prune.variational._checks import (
     checked_config,
@@ -104,6 +107,7 @@ class GatedModel(private.TrainsOnWorkers):
         self.clock = GateClock(name="gate_clock")
         # Not a plain list, which Keras would track as state of the model.
         self.pruning_log = collections.UserList(dict(entry) for entry in pruning_log)
+        self.places_under_prior = places_behind_gates(network)
         self.train_size = None
         self._data_loss = keras.metrics.Mean(name="data_loss")
         self.estimator_seed = keras.random.SeedGenerator(0)
@@ -156,7 +160,8 @@ class GatedModel(private.TrainsOnWorkers):
                 that without the balance, and biased; `"flip"` and `"antithetic"` are
                 unbiased and cost one more forward pass.
             weight_prior: `GaussianScaleMixturePrior` on the weights of gated
-                sections. None: one of precision 1.
+                sections, also of those that have been decided and stay. None: one of
+                precision 1.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
@@ -259,8 +264,8 @@ class GatedModel(private.TrainsOnWorkers):
         return tf.add_n([tf.zeros([]), *costs])
 
     def weight_cost(self):
-        """Cost of the weights behind gates, in nats per example; scalar tensor."""
-        weights = section_weights(self.network)
+        """Cost of the sections' weights, in nats per example; scalar tensor."""
+        weights = trained_weights(self.network, self.places_under_prior)
         costs = [self.weight_prior.cost(weight.value) for weight in weights]
         return tf.add_n([tf.zeros([]), *costs]) / known_train_size(self.train_size)
 
@@ -351,10 +356,15 @@ class GatedModel(private.TrainsOnWorkers):
             "name": self.name,
             "network": keras.saving.serialize_keras_object(self.network),
             "pruning_log": [dict(entry) for entry in self.pruning_log],
+            "places_under_prior": list(self.places_under_prior),
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """A model from its config."""
         config = checked_config(config)
-        return cls(take_part(config, "network", custom_objects), **config)
+        places = config.pop("places_under_prior", None)
+        model = cls(take_part(config, "network", custom_objects), **config)
+        if places is not None:
+            model.places_under_prior = places
+        return model

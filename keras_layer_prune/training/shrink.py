@@ -7,11 +7,13 @@ import keras
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.training.optimizer_state import carry_over
+from keras_layer_prune.training.weights_under_prior import carried_places
 
 
 class _Replacement(NamedTuple):
     network: keras.Model
     optimizer: keras.optimizers.Optimizer
+    places_under_prior: list[int]
 
 
 def shrink(model, closed, opened):
@@ -29,6 +31,7 @@ def shrink(model, closed, opened):
     with model.distribute_strategy.scope():
         replacement = _make_replacement(model, closed, opened)
     private.replace_layer(model, "network", replacement.network)
+    model.places_under_prior = replacement.places_under_prior
     if model.compiled:
         private.replace_optimizer(model, replacement.optimizer)
         private.renew_compiled_state(model)
@@ -47,7 +50,13 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     # between them, for `strip_gates`.
     retrace = Retrace(closed, opened)
     network = retrace.rebuild(model.network)
-    return _Replacement(network, _shrunk_optimizer(model, network, retrace.copies))
+    return _Replacement(
+        network,
+        _shrunk_optimizer(model, network, retrace.copies),
+        carried_places(
+            model.places_under_prior, model.network, network, retrace.copies
+        ),
+    )
 
 
 def _shrunk_optimizer(model, network, copies):

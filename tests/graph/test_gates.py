@@ -9,7 +9,7 @@ from keras_layer_prune.graph.gates import (
     check_gated_network,
     find_gates,
     gated_sections,
-    section_weights,
+    layers_behind_gates,
 )
 
 
@@ -190,14 +190,7 @@ def test_a_layer_that_two_sections_share_leaves_with_neither_alone():
         assert section.macs == 16
 
 
-def test_the_weights_behind_gates_are_those_that_closing_all_gates_removes():
+def test_the_layers_behind_gates_are_those_that_closing_all_gates_removes():
     network = chain_of(0.5, 0.5)
-    names = [weight.path for weight in section_weights(network)]
-    assert names == [f"section_{i}/{w}" for i in range(2) for w in ("bias", "kernel")]
-
-
-def test_weights_that_do_not_train_are_not_counted_behind_gates():
-    network = chain_of(0.5, 0.5)
-    network.get_layer("section_0").trainable = False
-    names = {weight.path.split("/")[0] for weight in section_weights(network)}
-    assert names == {"section_1"}
+    names = {layer.name for layer in layers_behind_gates(network)}
+    assert names == {"section_0", "section_1"}

@@ -75,20 +75,6 @@ def test_a_step_descends_the_loss_plus_the_weights_prior():
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_weights_prior_pulls_nothing_but_sections_behind_gates():
-    network = freeze_gates(chain((1.0, 0.5)))
-    prior = GaussianScaleMixturePrior(4.0)
-    model = compiled(network, keras.optimizers.SGD(0.1), weight_prior=prior)
-    start = weights(model)
-    x, y = data(8)
-    # Without weight, no example says anything, and the prior is all there is.
-    model.fit(x, y, sample_weight=np.zeros(8, "float32"), verbose=0)
-    for path, value in weights(model).items():
-        # Whatever its gate's probability: the weights' prior does not depend on it.
-        kept = 1.0 - 0.1 * 4.0 / 8.0 if "section" in path else 1.0
-        np.testing.assert_allclose(value, kept * start[path], rtol=1e-6)
-
-
 def test_the_optimizer_has_slots_for_weights_only():
     model = compiled(chain(), "adam", gate_step_size=0.01)
     model.fit(*data(), verbose=0)

@@ -1,0 +1,127 @@
+"""The prior on the weights holds sections for as long as they are in the network."""
+
+import keras
+import numpy as np
+import pytest
+from small_models import (
+    FEATURES,
+    chain,
+    compiled,
+    data,
+    gate,
+    gates_by_name,
+    weights,
+)
+
+import keras_layer_prune as klp
+
+pytestmark = pytest.mark.filterwarnings("ignore:Nothing moves the gates")
+
+ROWS = 8
+X, Y = data(ROWS)
+# What a step of `pull` leaves of a weight under the prior.
+KEPT = 1.0 - 0.1 * 4.0 / ROWS
+
+
+def model_of(network):
+    prior = klp.GaussianScaleMixturePrior(4.0)
+    optimizer = keras.optimizers.SGD(0.1)
+    return compiled(network, optimizer, weight_prior=prior, train_size=ROWS)
+
+
+def pull(model):
+    """What a step leaves of each weight if the prior is all there is, by path."""
+    start = weights(model)
+    # Without weight, no example says anything.
+    nothing = np.zeros(ROWS, "float32")
+    model.fit(X, Y, sample_weight=nothing, batch_size=ROWS, verbose=0)
+    left = {path: value / start[path] for path, value in weights(model).items()}
+    return {path: float(np.mean(value)) for path, value in left.items()}
+
+
+def dense():
+    return keras.layers.Dense(FEATURES, "tanh", bias_initializer="random_normal")
+
+
+def two_kinds():
+    """A section inside of another one, and a layer that holds its own connection."""
+    x = keras.Input((FEATURES,))
+    y = keras.layers.Add()([x, gate("inner", 0.5)(dense()(x))])
+    section = keras.Model(x, dense()(y))
+    x = inputs = keras.Input((FEATURES,))
+    x = klp.GatedResidual(section, gate=gate("outer", 0.5))(x)
+    norm = keras.layers.BatchNormalization(beta_initializer="ones")
+    row = keras.Sequential([dense(), norm, dense()])
+    x = klp.GatedResidual(row, gate=gate("row", 0.5))(x)
+    x = klp.GatedLayer(dense(), gate("layer", 0.5))(x)
+    head = keras.layers.Dense(1, bias_initializer="ones", name="head")
+    return keras.Model(inputs, head(x))
+
+
+def check(model, weights_of_sections):
+    """Raise unless the prior pulls so many weights, and the head is not among them."""
+    left = pull(model)
+    sections = {p: v for p, v in left.items() if not p.startswith("head/")}
+    assert len(left) == len(sections) + 2
+    assert len(sections) == weights_of_sections
+    np.testing.assert_allclose(list(sections.values()), KEPT, rtol=1e-5)
+    assert left["head/kernel"] == left["head/bias"] == 1.0
+
+
+def headed(network):
+    """The network, its head's offset away from zero."""
+    head = network.get_layer("head")
+    head.bias.assign(np.ones(1))
+    return network
+
+
+def test_it_pulls_sections_behind_gates_and_nothing_else():
+    # Whatever its gate's probability: the prior does not depend on it.
+    check(model_of(headed(chain((1.0, 0.5)))), 4)
+
+
+def test_sections_that_stay_are_pulled_as_before():
+    model = model_of(headed(chain((0.5, 0.5, 0.5))))
+    gates = gates_by_name(model)
+    model.decide(closed=[gates["gate_0"]], opened=[gates["gate_1"]])
+    check(model, 4)
+    model.decide(opened=[gates_by_name(model)["gate_2"]])
+    check(model, 4)
+
+
+@pytest.mark.parametrize("first", ["inner", "outer", "row", "layer"])
+def test_sections_of_every_kind_are_pulled_once_decided(first):
+    model = model_of(two_kinds())
+    # Six kernels and offsets, a scale and a shift.
+    check(model, 12)
+    model.decide(opened=[gates_by_name(model)[first]])
+    check(model, 12)
+    model.decide(opened=model.gates)
+    check(model, 12)
+
+
+def test_a_section_that_stayed_leaves_the_prior_with_the_one_around_it():
+    model = model_of(two_kinds())
+    model.decide(opened=[gates_by_name(model)["inner"]])
+    model.decide(closed=[gates_by_name(model)["outer"]])
+    check(model, 8)
+
+
+def test_it_holds_after_saving_and_loading(tmp_path):
+    model = model_of(headed(chain((0.5, 0.5, 0.5))))
+    gates = gates_by_name(model)
+    model.decide(opened=[gates["gate_1"], gates["gate_2"]])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.weight_cost() == model.weight_cost()
+    check(loaded, 6)
+
+
+def test_frozen_weights_are_not_pulled_until_they_train():
+    network = chain((0.5, 0.5))
+    network.get_layer("section_0").trainable = False
+    model = model_of(network)
+    model.decide(opened=model.gates)
+    cost = float(model.weight_cost())
+    model.network.get_layer("section_0").trainable = True
+    assert float(model.weight_cost()) > cost
