@@ -241,26 +241,43 @@ def has_workers(strategy) -> bool:
     return isinstance(strategy, kind) and bool(strategy.cluster_resolver.cluster_spec())
 
 
-class TrainsOnWorkers(keras.Model):
-    """A model whose `fit` works on several workers too.
+class BuiltBeforeItsStep(keras.Model):
+    """A model whose `fit` makes variables before the first step, on workers too.
 
-    Before the first step Keras looks at the shapes of a batch, for which it takes the
-    mean over all replicas of a structure of tensors; several workers cannot do that
+    What a step keeps, such as an optimizer's slots and the totals of metrics, Keras
+    makes inside of the first one, and TensorFlow then traces that step a second time.
+    Shapes are enough to make them.
+
+    Under a strategy Keras makes them beforehand, from the mean over all replicas of a
+    batch, which several workers cannot take
     (https://github.com/keras-team/keras/issues/20585). One replica's part has the same
     shapes.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         strategy = self.distribute_strategy
-        if iterator is None or not has_workers(strategy):
+        if iterator is not None and self._distribute_strategy is None:
+            self._build_compiled_parts(iterator._distributed_dataset.element_spec)
+        elif iterator is not None and has_workers(strategy):
+            _, _, batches = next(iter(iterator))
+            data_batch = tree.map_structure(
+                lambda values: strategy.experimental_local_results(values)[0],
+                next(batches),
+            )
+            with strategy.scope():
+                self._symbolic_build(data_batch=data_batch)
+        else:
             super()._maybe_symbolic_build(iterator, data_batch)
-            return
-        _, _, batches = next(iter(iterator))
-        data_batch = tree.map_structure(
-            lambda values: strategy.experimental_local_results(values)[0], next(batches)
-        )
-        with strategy.scope():
-            self._symbolic_build(data_batch=data_batch)
+
+    def _build_compiled_parts(self, spec):
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(spec)
+        outputs = output_structure(graph_of(self.network))
+        for part in (self._compile_loss, self._compile_metrics):
+            if y is not None and part is not None and not part.built:
+                part.build(y, outputs)
+        weights = self.trainable_variables
+        if self.optimizer is not None and not self.optimizer.built and weights:
+            self.optimizer.build(weights)
 
 
 # Public attributes of Keras's callbacks hold what they have seen so far, but for the

@@ -60,7 +60,7 @@ from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
-class GatedModel(private.TrainsOnWorkers):
+class GatedModel(private.BuiltBeforeItsStep):
     """Trains a network with gates: its weights, and which sections it keeps.
 
     The optimizer steps the weights; each gate's probability takes a projected

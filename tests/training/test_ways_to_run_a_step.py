@@ -12,7 +12,7 @@ from small_models import (
     useful_and_idle,
 )
 
-from keras_layer_prune import PruneSections
+from keras_layer_prune import GatedModel, PruneSections
 
 OUTCOME = [("gate_idle", "removed"), ("gate_useful", "kept")]
 
@@ -59,6 +59,28 @@ def test_compiled_steps_decide_the_same(eager, jit_compile):
     _, decisions = train(model)
     assert [decision[:2] for decision in decisions] == OUTCOME
     assert decisions[-1] == eager[1][-1]
+
+
+class CountsTraces(GatedModel):
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_step_is_traced_once(optimizer):
+    x, y = data(16)
+    model = CountsTraces(useful_and_idle())
+    options = {"jit_compile": False, "gate_step_size": 0.01}
+    model.compile(optimizer, "mse", metrics=["mae"], **options)
+    history = model.fit(x, y, batch_size=8, verbose=0).history
+    assert model.traces == 1
+    assert {"loss", "data_loss", "mae"} <= set(history)
+    model.decide(closed=model.gates[:1])
+    model.fit(x, y, batch_size=8, verbose=0)
+    assert model.traces == 2
 
 
 def test_in_bfloat16_the_decisions_are_the_same_and_theta_stays_float32(eager):
