@@ -23,6 +23,7 @@ import shlex
 import sys
 import time
 
+import choices
 import keras
 import ranking
 import results
@@ -47,7 +48,10 @@ def main():
             print_row(row)
         # A run of hours may fail in its last seed.
         results.save(
-            result_name(arguments), settings(arguments), rows, command(arguments)
+            choices.result_name("peers", arguments=arguments),
+            settings(arguments),
+            rows,
+            command(arguments),
         )
 
 
@@ -61,7 +65,7 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--settle-by", type=float, help="default: ours")
+    choices.add_to(parser)
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
@@ -76,16 +80,6 @@ def others(arguments):
         else:
             print(f"{kind} runs with {torch_process.versions(kind, python)}")
     return {kind: python for kind, python in pythons.items() if python is not None}
-
-
-def result_name(arguments):
-    """Each data set, part of one and setting keeps a file of its own."""
-    parts = ["peers", arguments.dataset]
-    if arguments.train_examples:
-        parts.append(str(arguments.train_examples))
-    if arguments.settle_by is not None:
-        parts.append(f"settle_by_{arguments.settle_by}")
-    return "_".join(parts)
 
 
 def settings(arguments):
@@ -127,7 +121,8 @@ def run_seed(data, seed, arguments):
 
 
 def train_ours(whole, data, seed, arguments):
-    model = klp.GatedModel(klp.gate_sections(whole, seed=seed))
+    prior = recipe.prior(arguments.price, data)
+    model = klp.GatedModel(klp.gate_sections(whole, prior=prior, seed=seed))
     prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
     seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
     return klp.strip_gates(model.network), seconds

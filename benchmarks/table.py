@@ -7,6 +7,7 @@ import itertools
 import json
 from pathlib import Path
 
+import choices
 import results
 import torch_process
 
@@ -76,8 +77,8 @@ def training(result):
     yield ""
     yield (
         f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
-        f"{seeds(rows)} seeds, {choices(settings)}. Test accuracy, read once per "
-        "network; wall time of `fit`."
+        f"{seeds(rows)} seeds, {choices.in_words(settings)}. Test accuracy, read once "
+        "per network; wall time of `fit`."
     )
     yield ""
     if network in CHAINS:
@@ -117,18 +118,6 @@ def data(settings):
 def seeds(rows):
     """How many are done: a run may have ended before its last."""
     return len({row["seed"] for row in rows})
-
-
-def choices(settings):
-    """What was chosen otherwise than the package does by itself."""
-    # The oldest results are from when that was the default.
-    price, settle_by = settings.get("price"), settings.get("settle_by", 0.5)
-    chosen = []
-    if price is not None:
-        chosen.append(f"price {price} nats per example")
-    if settle_by is not None:
-        chosen.append(f"`settle_by={settle_by}`")
-    return ", ".join(chosen) or "defaults"
 
 
 # What the comparison is not of.
@@ -174,12 +163,12 @@ def peers(result):
     yield (
         f"One starting network of {settings['sections']} sections, "
         f"{settings['epochs']} epochs in all, {seeds(rows)} seeds; ours with "
-        f"{choices(settings)}. The others train it for half of them, drop sections "
-        "until they have no more MACs than ours, and train on: rankings alone, without "
-        "the regularisers with which some of them were published. Test accuracy, read "
-        "once per network. Latencies: median calls, in turn with the whole network in "
-        "the same framework; what part of its time is left. Training times of Keras "
-        "include compilation."
+        f"{choices.in_words(settings)}. The others train it for half of them, drop "
+        "sections until they have no more MACs than ours, and train on: rankings "
+        "alone, without the regularisers with which some of them were published. Test "
+        "accuracy, read once per network. Latencies: median calls, in turn with the "
+        "whole network in the same framework; what part of its time is left. Training "
+        "times of Keras include compilation."
     )
     yield from other_frameworks(rows)
     yield ""

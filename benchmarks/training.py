@@ -18,6 +18,7 @@ With all gates open, a chain shows what its new shortcuts do by themselves.
 
 import argparse
 
+import choices
 import results
 
 import datasets  # isort: skip
@@ -49,14 +50,13 @@ def parse_arguments():
         "--size", type=size, nargs="*", default=[], help="as width=8 sections=12"
     )
     parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
-    parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--also", nargs="*", choices=FURTHER, default=[])
     parser.add_argument("--train-examples", type=int, help="the first so many")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--settle-by", type=float, help="default: ours")
+    choices.add_to(parser)
     return parser.parse_args()
 
 
@@ -66,19 +66,10 @@ def size(text):
 
 
 def result_name(arguments):
-    """Each network, size, data set and setting keeps a file of its own."""
-    parts = ["training"]
-    if arguments.network != "residual":
-        parts.append(arguments.network)
-    parts += [f"{name}_{value}" for name, value in arguments.size]
-    parts.append(arguments.dataset)
-    if arguments.train_examples:
-        parts.append(str(arguments.train_examples))
-    if arguments.price is not None:
-        parts.append(f"price_{arguments.price}")
-    if arguments.settle_by is not None:
-        parts.append(f"settle_by_{arguments.settle_by}")
-    return "_".join(parts)
+    """Each network and size, too, keeps a file of its own."""
+    network = [] if arguments.network == "residual" else [arguments.network]
+    sizes = [f"{name}_{value}" for name, value in arguments.size]
+    return choices.result_name("training", *network, *sizes, arguments=arguments)
 
 
 def run_all(data, seed, arguments):

@@ -4,6 +4,7 @@ import argparse
 import stat
 import sys
 
+import choices
 import datasets
 import numpy as np
 import peers
@@ -16,7 +17,13 @@ from torch_peers import handed
 import keras_layer_prune as klp
 
 ARGUMENTS = argparse.Namespace(
-    sections=2, width=4, epochs=2, batch_size=8, learning_rate=1e-3, settle_by=0.5
+    sections=2,
+    width=4,
+    epochs=2,
+    batch_size=8,
+    learning_rate=1e-3,
+    price=None,
+    settle_by=0.5,
 )
 SIZE = [("sections", 2), ("width", 4)]
 
@@ -128,23 +135,29 @@ def open_all(gates):
         gate.probability.assign(1.0)
 
 
-def test_a_part_of_a_data_set_and_a_setting_have_results_of_their_own():
-    def named(train_examples=None, settle_by=None):
-        return argparse.Namespace(
-            dataset="mnist", train_examples=train_examples, settle_by=settle_by
-        )
+def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
+    def named(**given):
+        none = dict.fromkeys(("train_examples", "price", "settle_by"))
+        return argparse.Namespace(dataset="mnist", **{**none, **given})
 
-    assert peers.result_name(named()) == "peers_mnist"
-    assert peers.result_name(named(20_000)) == "peers_mnist_20000"
-    assert peers.result_name(named(settle_by=0.35)) == "peers_mnist_settle_by_0.35"
-    assert "20,000 training examples" in table.data(vars(named(20_000)))
+    def name(**given):
+        return choices.result_name("peers", arguments=named(**given))
+
+    assert name() == "peers_mnist"
+    assert name(train_examples=20_000) == "peers_mnist_20000"
+    assert name(settle_by=0.35) == "peers_mnist_settle_by_0.35"
+    assert name(price=0.2) == "peers_mnist_price_0.2"
+    sizes = {"network": "lenet", "size": SIZE}
+    expected = "training_lenet_sections_2_width_4_mnist"
+    assert training.result_name(named(**sizes)) == expected
+    assert "20,000 training examples" in table.data(vars(named(train_examples=20_000)))
 
 
 def test_the_table_says_what_is_not_the_default():
-    assert table.choices({"settle_by": None}) == "defaults"
+    assert choices.in_words({"settle_by": None}) == "defaults"
     # The oldest results do not say what was the default then.
-    assert table.choices({}) == "`settle_by=0.5`"
-    chosen = table.choices({"price": 0.01, "settle_by": 0.35})
+    assert choices.in_words({}) == "`settle_by=0.5`"
+    chosen = choices.in_words({"price": 0.01, "settle_by": 0.35})
     assert chosen == "price 0.01 nats per example, `settle_by=0.35`"
 
 
