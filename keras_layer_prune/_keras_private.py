@@ -242,11 +242,11 @@ def has_workers(strategy) -> bool:
 
 
 class BuiltBeforeItsStep(keras.Model):
-    """A model whose `fit` makes variables before the first step, on workers too.
+    """A model around a `network`, all of whose variables are there before a step is.
 
     What a step keeps, such as an optimizer's slots and the totals of metrics, Keras
     makes inside of the first one, and TensorFlow then traces that step a second time.
-    Shapes are enough to make them.
+    Shapes are enough to make them. `_maybe_symbolic_build` is what `fit` calls before.
 
     Under a strategy Keras makes them beforehand, from the mean over all replicas of a
     batch, which several workers cannot take

@@ -26,8 +26,7 @@ def straight_through(inputs, sample, theta, weight=1.0):
     Returns:
         Tensor like `inputs`.
     """
-    ones = (1,) * (inputs.shape.rank - 1)
-    factor = tf.reshape(tf.cast(sample, inputs.dtype), (-1, *ones))
+    factor = _along_rows(tf.cast(sample, inputs.dtype), inputs)
 
     # Automatic differentiation would leave a sum over whole examples, in which XLA on a
     # CPU adds one number after the other.
@@ -48,8 +47,13 @@ def _weighted_sum(products, weight):
         # Where the last axis stays, several numbers are added at once. The weights keep
         # XLA from making one sum of the two.
         products = tf.reduce_sum(products, axis=1)
-    weight = tf.reshape(weight, (-1,) + (1,) * (products.shape.rank - 1))
+    weight = _along_rows(weight, products)
     return tf.reduce_sum(tf.cast(products, tf.float32) * weight)
+
+
+def _along_rows(vector, tensor):
+    """A vector, or a scalar, in the shape in which it multiplies a tensor's rows."""
+    return tf.reshape(vector, (-1,) + (1,) * (tensor.shape.rank - 1))
 
 
 def balancing_weight(sample, chance):
