@@ -19,32 +19,39 @@ and the largest in brackets. LeNet, VGG16 and the transformer were trained while
 machine did other work: their wall times say little. The residual networks of width 8
 and their peers had one core for themselves, while other work went on on the second one:
 the same training takes up to a fifth more or less time.
-Trainings of Keras on the first 20,000 examples of CIFAR-10, on all of MNIST, of LeNet,
-VGG16 and the transformer, and from several starting depths, were compiled by XLA; the
-others, measured later, were not. Peers on MNIST were measured before `min_saving` had
-the default that counts the cost of a trace.
+Trainings of Keras on the first 20,000 examples of CIFAR-10, on all of MNIST at width
+16, of LeNet, VGG16 and the transformer, and from several starting depths, were compiled
+by XLA; the others, measured later, were not. Peers on MNIST were measured before
+`min_saving` had the default that counts the cost of a trace. Two changes came later: the
+first step of ours is traced once, not twice as Keras does by itself, and the prior on the
+weights holds sections that have been decided, too. Measured with both: the residual
+networks on all of CIFAR-10 with defaults, with their peers, and on all of MNIST at
+width 8.
 """
 
 CLOSING = """## Where this falls short, and what was tried
 
 - Accuracy at equal MACs. The aim was to be above every other. On CIFAR-10,
   input-output similarity, batch-norm scale and what is left, trained from scratch,
-  end above ours, on MNIST input-output similarity and Taylor: all by less than ours
-  differs from seed to seed. Tried on validation examples of CIFAR-10, one or two
-  seeds each, without a difference beyond that: all gates decided after a fifth, a
-  quarter, 0.35 or half of the training; a prior on the weights of precision 50, also
-  on sections that had been decided; prices that fall from stage to stage, which keep
-  more of the late sections; gates of what stays that go on drawing, at 0.8, until
-  three quarters of the training, which fits the training examples less closely and
-  others no better.
-- Time over what is left, trained from scratch. The aim was 1.2. Part of it is the
-  larger network of the first quarter, part that each removal traces the step again.
-  Sections leave only when that saves more than a trace costs; deciding after a fifth
-  gained nothing that could be told from noise.
+  end above ours, on 20,000 examples of MNIST input-output similarity and Taylor: all
+  by less than ours differs from seed to seed. Tried on validation examples of
+  CIFAR-10, one or two seeds each, without a difference beyond that: all gates decided
+  after a fifth, a quarter, 0.35 or half of the training; a prior on the weights of
+  precision 50, also on sections that had been decided; prices that fall from stage to
+  stage, which keep more of the late sections; gates of what stays that go on drawing,
+  at 0.8, until three quarters of the training, which fits the training examples less
+  closely and others no better.
+- Time to decide in. Gates that have 500 steps instead of 850 decide worse: at 0.15 of
+  the training 5, 4 and 3 sections stay (three seeds; 67.1%, 66.6% and 65.5% of the
+  validation examples), and 8 at a price of 0.06 instead of 0.1 (one seed).
+- Time over what is left, trained from scratch. The aim was 1.2, and at most 0.7 of
+  dense. It is held on all of CIFAR-10, where gates are decided after a quarter of the
+  training, and not in shorter trainings: there they are decided at its middle, and
+  traces of the step, three of some seconds each, are a larger part.
 - Time against Torch-Pruning and OTO. Steps of networks this small take less time in
   PyTorch on a CPU than in TensorFlow, those of the whole network too.
-- MNIST, 20,000 examples. In some thousand steps, sections of width 8 still earn their
-  price, and more than half of the MACs stay. On all of MNIST at width 16 fewer do.
+- MNIST. In some thousand steps, sections of width 8 still earn their price, and more
+  than half of the MACs stay. At width 16 fewer do.
 """
 
 
