@@ -272,8 +272,10 @@ class BuiltBeforeItsStep(keras.Model):
     def _build_compiled_parts(self, spec):
         _, y, _ = keras.utils.unpack_x_y_sample_weight(spec)
         outputs = output_structure(graph_of(self.network))
+        # Several targets Keras brings into the order of the outputs before it builds.
+        is_nested = tree.is_nested(y) or tree.is_nested(outputs)
         for part in (self._compile_loss, self._compile_metrics):
-            if y is not None and part is not None and not part.built:
+            if y is not None and not is_nested and part and not part.built:
                 part.build(y, outputs)
         weights = self.trainable_variables
         if self.optimizer is not None and not self.optimizer.built and weights:
