@@ -279,6 +279,27 @@ def overhead(result):
         )
 
 
+def first_step(result):
+    settings, rows = result["settings"], result["rows"]
+    yield "## How long `fit` takes to its first step"
+    yield ""
+    yield (
+        f"{settings['sections']} sections, a new model each time, in turn; medians of "
+        f"{settings['pairs']} pairs. Nearly all of it is tracing and compiling, which "
+        "Keras by itself does twice."
+    )
+    yield ""
+    yield "| jit_compile | with gates, s | plain Keras, s | ratio |"
+    yield "| --- | --- | --- | --- |"
+    for row in rows:
+        gated, plain = row["seconds"]
+        ratio = row["ratio"]
+        yield (
+            f"| {row['jit_compile']} | {gated:.1f} | {plain:.1f} "
+            f"| {ratio['mean']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f}) |"
+        )
+
+
 def robustness(result):
     if result["settings"].get("prices"):
         yield from prices(result)
@@ -435,6 +456,7 @@ SECTIONS = {
     "paper": paper,
     "peers": peers,
     "overhead": overhead,
+    "first_step": first_step,
     "robustness": robustness,
     "vertices": vertices,
     "serving": serving,
