@@ -23,7 +23,7 @@ SHAPE = (32, 32, 3)
 
 def main():
     arguments = parse_arguments()
-    rows = [measure(jit, arguments) for jit in (False, True)]
+    rows = [measure(jit, arguments) for jit in {False, arguments.jit_compile}]
     results.save("first_step", vars(arguments), rows)
 
 
@@ -33,6 +33,7 @@ def parse_arguments():
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--jit-compile", action="store_true", help="with XLA, too")
     return parser.parse_args()
 
 
