@@ -285,8 +285,8 @@ def first_step(result):
     yield ""
     yield (
         f"{settings['sections']} sections, a new model each time, in turn; medians of "
-        f"{settings['pairs']} pairs. Nearly all of it is tracing and compiling, which "
-        "Keras by itself does twice."
+        f"{settings['pairs']} pairs. Most of it is tracing, which Keras by itself "
+        "does twice."
     )
     yield ""
     yield "| jit_compile | with gates, s | plain Keras, s | ratio |"
