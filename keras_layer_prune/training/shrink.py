@@ -50,16 +50,19 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     # between them, for `strip_gates`.
     retrace = Retrace(closed, opened)
     network = retrace.rebuild(model.network)
+    copied = [
+        pair
+        for old_layer, new_layer in retrace.copies
+        for pair in zip(old_layer.variables, new_layer.variables, strict=True)
+    ]
     return _Replacement(
         network,
-        _shrunk_optimizer(model, network, retrace.copies),
-        carried_places(
-            model.places_under_prior, model.network, network, retrace.copies
-        ),
+        _shrunk_optimizer(model, network, copied),
+        carried_places(model.places_under_prior, model.network, network, copied),
     )
 
 
-def _shrunk_optimizer(model, network, copies):
+def _shrunk_optimizer(model, network, copied):
     """The optimizer for what the network keeps of the variables that it knows."""
     optimizer = model.optimizer if model.compiled else None
     if optimizer is None or not optimizer.built:
@@ -67,12 +70,7 @@ def _shrunk_optimizer(model, network, copies):
     # Those that it was built for: some may have been frozen since.
     old_variables = private.variables_of(optimizer)
     position = {id(v): i for i, v in enumerate(old_variables)}
-    origin = {
-        id(new): position[id(old)]
-        for old_layer, new_layer in copies
-        for old, new in zip(old_layer.variables, new_layer.variables, strict=True)
-        if id(old) in position
-    }
+    origin = {id(new): position[id(old)] for old, new in copied if id(old) in position}
     new_variables = [v for v in network.variables if id(v) in origin]
     kept = [origin[id(v)] for v in new_variables]
     return carry_over(optimizer, old_variables, new_variables, kept)

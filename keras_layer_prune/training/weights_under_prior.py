@@ -20,27 +20,22 @@ def places_behind_gates(network) -> list[int]:
     return [i for i, weight in enumerate(network.weights) if id(weight) in held]
 
 
-def carried_places(places, network, new_network, copies) -> list[int]:
+def carried_places(places, network, new_network, copied) -> list[int]:
     """The same weights' places in the network that takes another one's place.
 
     Args:
         places: List of positions in `network.weights`.
         network: The old network.
         new_network: The new one, without some of the weights.
-        copies: List of pairs (old layer, new layer), as `Retrace` has them.
+        copied: List of pairs (old variable, new variable).
 
     Returns:
         List of positions in `new_network.weights`.
     """
     weights = network.weights
     held = {id(weights[place]) for place in places}
-    copied = {
-        id(new)
-        for old_layer, new_layer in copies
-        for old, new in zip(old_layer.variables, new_layer.variables, strict=True)
-        if id(old) in held
-    }
-    return [i for i, w in enumerate(new_network.weights) if id(w) in copied]
+    carried = {id(new) for old, new in copied if id(old) in held}
+    return [i for i, w in enumerate(new_network.weights) if id(w) in carried]
 
 
 def trained_weights(network, places) -> list:
