@@ -9,26 +9,23 @@ Each time a new model trains on one batch: nearly all of it is tracing, and with
 import argparse
 import statistics
 
+import overhead
 import results
 import timing
 
-import networks  # isort: skip
-import keras
-import numpy as np
-
 import keras_layer_prune as klp
-
-SHAPE = (32, 32, 3)
 
 
 def main():
     arguments = parse_arguments()
-    rows = [measure(jit, arguments) for jit in {False, arguments.jit_compile}]
+    modes = (False, True) if arguments.jit_compile else (False,)
+    rows = [measure(jit, arguments) for jit in modes]
     results.save("first_step", vars(arguments), rows)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=overhead.SHAPES, default="cifar10")
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=128)
@@ -54,23 +51,15 @@ def first_steps(gated, jit, arguments):
     models = iter(
         [make_model(gated, jit, arguments) for _ in range(arguments.pairs + 1)]
     )
-    x = np.zeros((arguments.batch_size, *SHAPE), "float32")
-    y = np.zeros(arguments.batch_size, "int64")
+    x, y = overhead.make_batch(arguments)
     return lambda: next(models).fit(x, y, arguments.batch_size, verbose=0)
 
 
 def make_model(gated, jit, arguments):
-    network = networks.residual_network(
-        SHAPE, 10, sections=arguments.sections, width=arguments.width, gated=gated
-    )
+    network = overhead.make_network(arguments, arguments.sections, gated=gated)
     model = klp.GatedModel(network) if gated else network
-    model.compile(
-        keras.optimizers.Adam(1e-3),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=jit,
-        **({"gate_step_size": 0.01} if gated else {}),
-    )
+    options = {"gate_step_size": 0.01} if gated else {}
+    overhead.compile_model(model, jit, metrics=["accuracy"], **options)
     return model
 
 
