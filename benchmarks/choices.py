@@ -1,8 +1,11 @@
-"""What can be chosen of the package, in each benchmark that trains with gates."""
+"""What can be chosen in each benchmark that trains with gates and without."""
 
 
 def add_to(parser):
     """Add what can be chosen to a command line."""
+    parser.add_argument(
+        "--augment", action="store_true", help="random crops and flips, for CIFAR-10"
+    )
     parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--settle-by", type=float, help="default: ours")
 
@@ -17,6 +20,8 @@ def result_name(*parts, arguments):
     names = [*parts, arguments.dataset]
     if arguments.train_examples:
         names.append(str(arguments.train_examples))
+    if arguments.augment:
+        names.append("augmented")
     if arguments.price is not None:
         names.append(f"price_{arguments.price}")
     if arguments.settle_by is not None:

@@ -108,14 +108,16 @@ def run_seed(data, seed, arguments):
         yield {"kind": name, "seed": seed, **row}
 
     keras.utils.set_random_seed(seed)
-    first_half = fit(whole, data, arguments.epochs // 2, arguments)
+    half = arguments.epochs // 2
+    first_half = fit(whole, data, seed, half, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
         sections = klp.find_sections(whole)
         scores = rank(whole, sections, data.train, seed)
         small = drop(whole, sections, scores, budget)
         ranked = time.perf_counter() - start
-        second_half = fit(small, data, arguments.epochs // 2, arguments)
+        # Crops and flips of its own: the first halves have the seeds below.
+        second_half = fit(small, data, seed + arguments.seeds, half, arguments)
         seconds = first_half + ranked + second_half
         yield result_row(name, seed, small, whole, data, seconds)
 
@@ -124,7 +126,7 @@ def train_ours(whole, data, seed, arguments):
     prior = recipe.prior(arguments.price, data)
     model = klp.GatedModel(klp.gate_sections(whole, prior=prior, seed=seed))
     prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
-    seconds = fit(model, data, arguments.epochs, arguments, callbacks=[prune])
+    seconds = fit(model, data, seed, arguments.epochs, arguments, callbacks=[prune])
     return klp.strip_gates(model.network), seconds
 
 
@@ -133,7 +135,7 @@ def make_network(data, seed, arguments):
     return networks.build("residual", data, gated=False, seed=seed, **sizes)
 
 
-def fit(model, data, epochs, arguments, **further):
+def fit(model, data, seed, epochs, arguments, **further):
     """Train; return the seconds that it took."""
     _, seconds = recipe.fit(
         model,
@@ -141,6 +143,7 @@ def fit(model, data, epochs, arguments, **further):
         epochs,
         arguments.batch_size,
         arguments.learning_rate,
+        augmentation_seed=seed if arguments.augment else None,
         verbose=0,
         **further,
     )
@@ -149,7 +152,7 @@ def fit(model, data, epochs, arguments, **further):
 
 def hand_over(whole, data, seed, budget, arguments):
     """What another framework needs to start from the same network."""
-    names = ("sections", "width", "epochs", "batch_size", "learning_rate")
+    names = ("sections", "width", "epochs", "batch_size", "learning_rate", "augment")
     network = {"shape": data.image_shape, "classes": data.classes}
     training = {name: getattr(arguments, name) for name in names}
     limits = {"seed": seed, "budget": budget, **recipe.costs(whole)}

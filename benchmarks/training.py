@@ -90,7 +90,7 @@ def run_all(data, seed, arguments):
 
 def run_dense(data, seed, arguments):
     network = make_network(data, seed, arguments, gated=False)
-    history, seconds = fit(network, data, arguments)
+    history, seconds = fit(network, data, seed, arguments)
     return result_row("dense", seed, network, data, history, seconds)
 
 
@@ -100,7 +100,7 @@ def run_pruned(data, seed, arguments):
     sections = model.sections
     macs = recipe.costs(model.network)["macs"]
     prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
-    history, seconds = fit(model, data, arguments, callbacks=[prune])
+    history, seconds = fit(model, data, seed, arguments, callbacks=[prune])
     slim = klp.strip_gates(model.network)
     return {
         **result_row("pruned", seed, slim, data, history, seconds),
@@ -116,7 +116,7 @@ def run_pruned(data, seed, arguments):
 def run_from_scratch(data, seed, arguments, slim):
     keras.utils.set_random_seed(seed)
     network = keras.models.clone_model(slim)
-    history, seconds = fit(network, data, arguments)
+    history, seconds = fit(network, data, seed, arguments)
     return result_row("from scratch", seed, network, data, history, seconds)
 
 
@@ -134,7 +134,7 @@ def run_at_rest(kind, last, data, seed, arguments):
     gates = klp.GatedModel(network).gates
     for gate, theta in zip(gates, np.linspace(1.0, last, len(gates)), strict=True):
         gate.probability.assign(theta)
-    history, seconds = fit(network, data, arguments)
+    history, seconds = fit(network, data, seed, arguments)
     return result_row(kind, seed, network, data, history, seconds)
 
 
@@ -157,13 +157,14 @@ def make_network(data, seed, arguments, gated):
     return networks.build(arguments.network, data, True, seed, prior=prior, **sizes)
 
 
-def fit(model, data, arguments, **further):
+def fit(model, data, seed, arguments, **further):
     return recipe.fit(
         model,
         data,
         arguments.epochs,
         arguments.batch_size,
         arguments.learning_rate,
+        augmentation_seed=seed if arguments.augment else None,
         verbose=0,
         **further,
     )

@@ -2,6 +2,7 @@
 
 import time
 
+import augmentation
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,15 @@ import keras_layer_prune as klp
 USES_XLA = bool(tf.config.list_physical_devices("GPU"))
 
 
-def fit(model, data, epochs, batch_size, learning_rate, **arguments):
+def fit(
+    model,
+    data,
+    epochs,
+    batch_size,
+    learning_rate,
+    augmentation_seed=None,
+    **arguments,
+):
     """Train with Adam and a cosine schedule on the cross-entropy of logits.
 
     Args:
@@ -22,13 +31,15 @@ def fit(model, data, epochs, batch_size, learning_rate, **arguments):
         epochs: Int.
         batch_size: Int.
         learning_rate: Float, at the start.
+        augmentation_seed: Int, to crop and flip the training images at random. None:
+            they are taken as they are.
         **arguments: Arguments of `fit`, as `callbacks`.
 
     Returns:
         The dictionary of the history, and the seconds that `fit` took.
     """
-    steps = -(-len(data.train.x) // batch_size) * epochs
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    examples, steps = _training_examples(data.train, batch_size, augmentation_seed)
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
     model.compile(
         keras.optimizers.Adam(schedule),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -37,14 +48,21 @@ def fit(model, data, epochs, batch_size, learning_rate, **arguments):
     )
     start = time.perf_counter()
     history = model.fit(
-        data.train.x,
-        data.train.y,
-        batch_size=batch_size,
+        **examples,
         epochs=epochs,
         validation_data=data.validation,
         **arguments,
     )
     return history.history, time.perf_counter() - start
+
+
+def _training_examples(split, batch_size, augmentation_seed):
+    """What `fit` is given of the training examples, and the steps of an epoch."""
+    if augmentation_seed is None:
+        examples = {"x": split.x, "y": split.y, "batch_size": batch_size}
+        return examples, -(-len(split.x) // batch_size)
+    batches = augmentation.training_batches(split, batch_size, augmentation_seed)
+    return {"x": batches}, len(batches)
 
 
 def prior(price, data):

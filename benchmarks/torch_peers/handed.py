@@ -14,8 +14,9 @@ class Handed(NamedTuple):
     Attributes:
         settings: Dictionary that JSON can hold. `shape` (height, width, channels),
             `classes`, `sections`, `width`: the network; `epochs`, `batch_size`,
-            `learning_rate`, `seed`: its training; `budget`: MACs per example that may
-            be left; `parameters`, `macs`: what Keras's network costs.
+            `learning_rate`, `augment` (whether images are cropped and flipped),
+            `seed`: its training; `budget`: MACs per example that may be left;
+            `parameters`, `macs`: what Keras's network costs.
         weights: List of arrays, the initial ones of Keras's network.
         splits: Dictionary from `SPLITS` to pairs of images `(n, height, width,
             channels)`, from 0 to 255, and classes `(n,)`.

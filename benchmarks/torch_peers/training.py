@@ -6,6 +6,8 @@ import time
 import torch
 from torch import nn
 
+from torch_peers.augmentation import crop_and_flip
+
 
 def fit(network, data, epochs, settings, optimizer=None, last_step=None):
     """Train with a cosine schedule on the cross-entropy of logits.
@@ -15,8 +17,8 @@ def fit(network, data, epochs, settings, optimizer=None, last_step=None):
         data: Dictionary of pairs of images `(n, channels, height, width)` and classes
             `(n,)`: `train`, `validation`.
         epochs: Int.
-        settings: Dictionary, that of `handed.Handed`: `batch_size`, and the
-            `learning_rate` at the start.
+        settings: Dictionary, that of `handed.Handed`: `batch_size`, the
+            `learning_rate` at the start, and whether to `augment`.
         optimizer: Optimizer of the network. None: Adam, as Keras has it.
         last_step: Int, to stop there, in the middle of the schedule. None: the last of
             all.
@@ -31,7 +33,7 @@ def fit(network, data, epochs, settings, optimizer=None, last_step=None):
     rates = iter(_rates(settings["learning_rate"], total)[:last_step])
     start = time.perf_counter()
     for _ in range(0, last_step or total, an_epoch):
-        _epoch(network, data["train"], settings["batch_size"], optimizer, rates)
+        _epoch(network, data["train"], settings, optimizer, rates)
         accuracy(network, data["validation"])
     return time.perf_counter() - start
 
@@ -47,18 +49,19 @@ def _rates(first, steps):
     return [first * 0.5 * (1.0 + math.cos(turn)) for turn in turns]
 
 
-def _epoch(network, split, batch_size, optimizer, rates):
+def _epoch(network, split, settings, optimizer, rates):
     """Take steps over all examples in a new order, while there are rates for them."""
     images, classes = split
     loss = nn.CrossEntropyLoss()
     network.train()
     # The rates come second: `zip` takes one of its first argument before it stops.
-    batches = torch.randperm(len(images)).split(batch_size)
+    batches = torch.randperm(len(images)).split(settings["batch_size"])
     for batch, rate in zip(batches, rates, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = rate
+        seen = crop_and_flip(images[batch]) if settings["augment"] else images[batch]
         optimizer.zero_grad()
-        loss(network(images[batch]), classes[batch]).backward()
+        loss(network(seen), classes[batch]).backward()
         optimizer.step()
 
 

@@ -22,6 +22,7 @@ ARGUMENTS = argparse.Namespace(
     epochs=2,
     batch_size=8,
     learning_rate=1e-3,
+    augment=False,
     price=None,
     settle_by=0.5,
 )
@@ -138,7 +139,8 @@ def open_all(gates):
 def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     def named(**given):
         none = dict.fromkeys(("train_examples", "price", "settle_by"))
-        return argparse.Namespace(dataset="mnist", **{**none, **given})
+        given = {"augment": False, **none, **given}
+        return argparse.Namespace(dataset="mnist", **given)
 
     def name(**given):
         return choices.result_name("peers", arguments=named(**given))
@@ -147,6 +149,7 @@ def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     assert name(train_examples=20_000) == "peers_mnist_20000"
     assert name(settle_by=0.35) == "peers_mnist_settle_by_0.35"
     assert name(price=0.2) == "peers_mnist_price_0.2"
+    assert name(augment=True) == "peers_mnist_augmented"
     sizes = {"network": "lenet", "size": SIZE}
     expected = "training_lenet_sections_2_width_4_mnist"
     assert training.result_name(named(**sizes)) == expected

@@ -1,5 +1,7 @@
 """The network and the pruning of the processes that have PyTorch."""
 
+import itertools
+
 import networks
 import numpy as np
 import pytest
@@ -34,11 +36,35 @@ def test_training_stops_at_the_last_step():
     split = torch.zeros(10, 3), torch.zeros(10, dtype=torch.long)
     data = {"train": split, "validation": split}
     optimizer = CountingOptimizer(network.parameters())
-    settings = {"batch_size": 4, "learning_rate": 0.5}
+    settings = {"batch_size": 4, "learning_rate": 0.5, "augment": False}
     training.fit(network, data, 4, settings, optimizer, last_step=5)
     assert optimizer.rates == pytest.approx(
         [0.25 * (1 + np.cos(np.pi * step / 12)) for step in range(5)]
     )
+
+
+def test_images_are_cropped_and_flipped_each_in_its_own_way():
+    from torch_peers.augmentation import crop_and_flip
+
+    torch.manual_seed(0)
+    images = torch.randint(1, 255, (60, 2, 6, 5), dtype=torch.uint8)
+    ways = {
+        way_to(*pair) for pair in zip(images, crop_and_flip(images, 2), strict=True)
+    }
+    rows, columns, mirrored = map(set, zip(*ways, strict=True))
+    assert rows == columns == set(range(5))
+    assert mirrored == {False, True}
+
+
+def way_to(image, shifted):
+    """Row and column of the crop that an image has become, and whether mirrored."""
+    padded = np.pad(image.numpy(), [(0, 0), (2, 2), (2, 2)])
+    _, height, width = image.shape
+    for row, column, step in itertools.product(range(5), range(5), (1, -1)):
+        crop = padded[:, row : row + height, column : column + width][..., ::step]
+        if np.array_equal(crop, shifted.numpy()):
+            return row, column, step == -1
+    raise AssertionError("It is no crop of the padded image.")
 
 
 def test_torch_pruning_meets_the_budget():
