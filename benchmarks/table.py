@@ -118,10 +118,11 @@ def training(result):
 
 
 def data(settings):
-    """The data set, and how many of its examples were trained on if not all."""
+    """The data set, what part of it was trained on, and whether it was augmented."""
     examples = settings.get("train_examples")
     part = f", the first {examples:,} training examples" if examples else ""
-    return settings["dataset"] + part
+    augmented = ", random crops and flips" if settings.get("augment") else ""
+    return settings["dataset"] + part + augmented
 
 
 def seeds(rows):

@@ -154,6 +154,7 @@ def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     expected = "training_lenet_sections_2_width_4_mnist"
     assert training.result_name(named(**sizes)) == expected
     assert "20,000 training examples" in table.data(vars(named(train_examples=20_000)))
+    assert table.data(vars(named(augment=True))) == "mnist, random crops and flips"
 
 
 def test_the_table_says_what_is_not_the_default():
