@@ -1,5 +1,6 @@
 """Random crops and flips of whole batches, as is usual for CIFAR-10."""
 
+import batches
 import tensorflow as tf
 
 
@@ -49,12 +50,14 @@ def training_batches(split, batch_size, seed):
         `tf.data.Dataset` of images and classes.
     """
     examples = tf.data.Dataset.from_tensor_slices(tuple(split))
-    batches = examples.shuffle(len(split.x), seed).batch(batch_size, True)
+    plain = examples.shuffle(len(split.x), seed).batch(batch_size, True)
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
 
     def augment(batch, seed):
         images, classes = batch
         return crop_and_flip(images, seed), classes
 
-    together = tf.data.Dataset.zip(batches, seeds)
-    return together.map(augment, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    together = tf.data.Dataset.zip(plain, seeds)
+    # Untuned, this is as many at once as there are threads.
+    augmented = together.map(augment, tf.data.AUTOTUNE)
+    return batches.untuned(augmented.prefetch(2))

@@ -3,6 +3,7 @@
 import time
 
 import augmentation
+import batches
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,8 +39,9 @@ def fit(
     Returns:
         The dictionary of the history, and the seconds that `fit` took.
     """
-    examples, steps = _training_examples(data.train, batch_size, augmentation_seed)
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
+    train = _training_batches(data.train, batch_size, augmentation_seed)
+    steps = len(train) * epochs
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     model.compile(
         keras.optimizers.Adam(schedule),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -48,21 +50,20 @@ def fit(
     )
     start = time.perf_counter()
     history = model.fit(
-        **examples,
+        train,
         epochs=epochs,
-        validation_data=data.validation,
+        # They are shuffled already, which Keras would warn of.
+        shuffle=False,
+        validation_data=batches.in_order(data.validation, batch_size),
         **arguments,
     )
     return history.history, time.perf_counter() - start
 
 
-def _training_examples(split, batch_size, augmentation_seed):
-    """What `fit` is given of the training examples, and the steps of an epoch."""
+def _training_batches(split, batch_size, augmentation_seed):
     if augmentation_seed is None:
-        examples = {"x": split.x, "y": split.y, "batch_size": batch_size}
-        return examples, -(-len(split.x) // batch_size)
-    batches = augmentation.training_batches(split, batch_size, augmentation_seed)
-    return {"x": batches}, len(batches)
+        return batches.shuffled(split, batch_size)
+    return augmentation.training_batches(split, batch_size, augmentation_seed)
 
 
 def prior(price, data):
