@@ -1,8 +1,9 @@
 """Batches of examples as `tf.data` hands them out, its tuner turned off.
 
-An iterator waits for the tuner when it is deleted, and the tuner sleeps for longer and
-longer. Where one core is all there is, it misses nearly every call to stop: an epoch of
-11 s ends after 20 (TensorFlow 2.21; arrays, which Keras wraps in `tf.data`, too).
+An iterator waits for the tuner when it is deleted, and the tuner sleeps for twice as
+long each time. Where there is one core, it misses nearly every call to stop, and an
+epoch may end as much later again as it was long (TensorFlow 2.21; with arrays, which
+Keras wraps in `tf.data`, too).
 """
 
 import tensorflow as tf
