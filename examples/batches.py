@@ -12,7 +12,8 @@ import tensorflow as tf
 def shuffled(split, batch_size):
     """All examples of a `datasets.Split`, in a new order in each epoch.
 
-    The order follows from `keras.utils.set_random_seed`.
+    The orders follow from `keras.utils.set_random_seed`. Keras itself, given arrays and
+    that seed, has the same order in every epoch.
     """
     examples = tf.data.Dataset.from_tensor_slices(tuple(split))
     return untuned(examples.shuffle(len(split.x)).batch(batch_size).prefetch(2))

@@ -59,8 +59,10 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     The data must come in the same order when the script runs again:
 
-    - Arrays: call `keras.utils.set_random_seed`, or pass `shuffle=False`.
-    - `tf.data.Dataset`: give `shuffle` a seed. It may reshuffle in each iteration.
+    - Arrays: call `keras.utils.set_random_seed`, or pass `shuffle=False`. Either way
+      Keras takes them in one and the same order in every epoch.
+    - `tf.data.Dataset`: give `shuffle` a seed. It may reshuffle in each iteration, and
+      then every epoch has an order of its own.
     - `keras.utils.PyDataset`: shuffle in `on_epoch_end`, with a generator made from a
       seed, and with one worker.
     - With `steps_per_epoch`, and from generators, what was read before is read again,
