@@ -13,9 +13,10 @@ import keras_layer_prune as klp
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-
 # Keras 3.15 warns of its own default whenever `fit` gets a `tf.data.Dataset`.
-@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
+
+
 def test_the_workflow_of_the_readme_runs(tmp_path, monkeypatch):
     workflow, _ = EXAMPLES
     x = np.random.default_rng(0).normal(size=(64, 32, 32, 3)).astype("float32")
