@@ -176,7 +176,8 @@ def test_the_table_says_what_of_the_whole_network_s_time_is_left():
 
 
 def table_row(kind, milliseconds):
-    numbers = dict.fromkeys(("test", "macs", "parameters", "seconds"), 0.0)
+    names = ("test", "validation", "macs", "parameters", "seconds")
+    numbers = dict.fromkeys(names, 0.0)
     latencies = {n: milliseconds for n in ("1", "32")}
     whole = {"whole latency ms": {"1": 4.0, "32": 4.0}}
     row = {"kind": kind, "seed": 0, **numbers}
