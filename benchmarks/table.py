@@ -17,19 +17,19 @@ Made by `python benchmarks/table.py` from the JSON files in `results/`; each of 
 names the command, the machine and the versions. Figures are means, with the smallest
 and the largest in brackets. Each training had one core for itself, while other work
 went on on the second one: the same training takes up to a quarter more or less time.
-LeNet and the residual network of width 16 were trained while the machine did other
-work: their wall times say little.
+The residual network of width 16 was trained while the machine did other work: its wall
+times say little.
 
 Two things in how Keras feeds arrays were found late: once a seed is set, every epoch
 has the same order, and on one core TensorFlow's tuner of `tf.data` holds up the end of
 every epoch (`examples/batches.py`). The residual networks on all of CIFAR-10 and their
-peers are measured with neither. All other trainings have both: with them dense reached
-66.4% of CIFAR-10 instead of 68.8%, and epochs took longer than they computed, those of
-small networks by the most. PyTorch's peers never had them.
+peers, LeNet and the transformer are measured with neither. All other trainings have
+both: with them dense reached 66.4% of CIFAR-10 instead of 68.8%, and epochs took longer
+than they computed, those of small networks by the most. PyTorch's peers never had them.
 
-Trainings on all of MNIST at width 16, of LeNet, and from several starting depths, were
-compiled by XLA; the others, measured later, were not. Peers on MNIST were measured
-before `min_saving` had the default that counts the cost of a trace.
+Trainings on all of MNIST at width 16, and from several starting depths, were compiled
+by XLA; the others, measured later, were not. Peers on MNIST were measured before
+`min_saving` had the default that counts the cost of a trace.
 """
 
 CLOSING = """## Where this falls short, and what was tried
