@@ -49,8 +49,7 @@ def training_batches(split, batch_size, seed):
     Returns:
         `tf.data.Dataset` of images and classes.
     """
-    examples = tf.data.Dataset.from_tensor_slices(tuple(split))
-    plain = examples.shuffle(len(split.x), seed).batch(batch_size, True)
+    plain = batches.shuffled(split, batch_size, seed, drop_remainder=True)
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
 
     def augment(batch, seed):

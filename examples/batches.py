@@ -9,14 +9,15 @@ Keras wraps in `tf.data`, too).
 import tensorflow as tf
 
 
-def shuffled(split, batch_size):
-    """All examples of a `datasets.Split`, in a new order in each epoch.
+def shuffled(split, batch_size, seed=None, drop_remainder=False):
+    """The examples of a `datasets.Split`, in a new order in each epoch.
 
-    The orders follow from `keras.utils.set_random_seed`. Keras itself, given arrays and
-    that seed, has the same order in every epoch.
+    Without a seed the orders follow from `keras.utils.set_random_seed`. Keras itself,
+    given arrays and that seed, has the same order in every epoch.
     """
     examples = tf.data.Dataset.from_tensor_slices(tuple(split))
-    return untuned(examples.shuffle(len(split.x)).batch(batch_size).prefetch(2))
+    mixed = examples.shuffle(len(split.x), seed)
+    return untuned(mixed.batch(batch_size, drop_remainder).prefetch(2))
 
 
 def in_order(split, batch_size):
