@@ -8,6 +8,7 @@ def add_to(parser):
     )
     parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--settle-by", type=float, help="default: ours")
+    parser.add_argument("--workers", type=int, default=1, help="seeds at once")
 
 
 def result_name(*parts, arguments):

@@ -27,6 +27,7 @@ import choices
 import keras
 import ranking
 import results
+import side_by_side
 import torch_process
 from torch_peers.handed import Handed
 
@@ -40,12 +41,10 @@ import keras_layer_prune as klp
 def main():
     arguments = parse_arguments()
     arguments.others = others(arguments)
-    data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = []
-    for seed in range(arguments.seeds):
-        for row in run_seed(data, seed, arguments):
-            rows.append(row)
-            print_row(row)
+    calls = [(seed, arguments) for seed in range(arguments.seeds)]
+    for runs in side_by_side.results_of(run_seed, calls, arguments.workers):
+        rows += runs
         # A run of hours may fail in its last seed.
         results.save(
             choices.result_name("peers", arguments=arguments),
@@ -96,7 +95,17 @@ def command(arguments):
     return line
 
 
-def run_seed(data, seed, arguments):
+def run_seed(seed, arguments):
+    """One row for each way, all from one seed."""
+    rows = []
+    for row in rows_of_seed(seed, arguments):
+        rows.append(row)
+        print_row(row)
+    return rows
+
+
+def rows_of_seed(seed, arguments):
+    data = datasets.load(arguments.dataset, arguments.train_examples)
     whole = make_network(data, seed, arguments)
     ours, seconds = train_ours(whole, data, seed, arguments)
     budget = macs(ours)

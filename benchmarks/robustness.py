@@ -11,11 +11,10 @@ same for every price: the curve of accuracy against MACs that this one knob trac
 """
 
 import argparse
-import concurrent.futures
 import itertools
-import multiprocessing
 
 import results
+import side_by_side
 
 import datasets  # isort: skip
 import networks  # isort: skip
@@ -32,12 +31,9 @@ def main():
         arguments.prices or [None],
         range(arguments.seeds),
     )
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        arguments.workers, spawn, max_tasks_per_child=1
-    ) as pool:
-        futures = [pool.submit(run, *which, arguments) for which in runs]
-        rows = [report(future.result()) for future in futures]
+    calls = [(*which, arguments) for which in runs]
+    done = side_by_side.results_of(run, calls, arguments.workers)
+    rows = [report(row) for row in done]
     print_summary(rows)
     name = "robustness_prices" if arguments.prices else "robustness"
     results.save(name, vars(arguments), rows)

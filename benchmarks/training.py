@@ -8,7 +8,8 @@ Dense and with gates, it starts with the same weights and sees the same data, wi
 same optimizer and schedule; the settings of the package are its defaults, unless others
 are given. The test set is read once per network, after its training. Wall time is that
 of `fit`, with everything in it: tracing, validation, rebuilding. MACs spent are those
-of all forward passes of the training.
+of all forward passes of the training. With `--workers` seeds are trained at once, each
+on cores of its own.
 
 What is left, trained from scratch for as many epochs, is the limit: nobody can know
 before the training which sections to leave out. Stochastic depth draws the same
@@ -20,6 +21,7 @@ import argparse
 
 import choices
 import results
+import side_by_side
 
 import datasets  # isort: skip
 import networks  # isort: skip
@@ -32,10 +34,9 @@ import keras_layer_prune as klp
 
 def main():
     arguments = parse_arguments()
-    data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = []
-    for seed in range(arguments.seeds):
-        runs = run_all(data, seed, arguments)
+    calls = [(seed, arguments) for seed in range(arguments.seeds)]
+    for runs in side_by_side.results_of(run_all, calls, arguments.workers):
         print_rows(runs)
         rows += runs
         # A run of hours may fail in its last seed.
@@ -72,8 +73,9 @@ def result_name(arguments):
     return choices.result_name("training", *network, *sizes, arguments=arguments)
 
 
-def run_all(data, seed, arguments):
+def run_all(seed, arguments):
     """One row for each kind of training, all from one seed."""
+    data = datasets.load(arguments.dataset, arguments.train_examples)
     rows = [run_dense(data, seed, arguments)]
     pruned, slim = run_pruned(data, seed, arguments)
     rows.append(pruned)
