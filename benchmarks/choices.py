@@ -1,14 +1,64 @@
 """What can be chosen in each benchmark that trains with gates and without."""
 
+# It shows where the next two are.
+import results  # noqa: F401, isort: skip
+import datasets  # isort: skip
+import recipe  # isort: skip
+
+import keras_layer_prune as klp
+
 
 def add_to(parser):
     """Add what can be chosen to a command line."""
+    parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
+    parser.add_argument("--train-examples", type=int, help="the first so many")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument(
         "--augment", action="store_true", help="random crops and flips, for CIFAR-10"
     )
     parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--workers", type=int, default=1, help="seeds at once")
+
+
+def load(arguments):
+    """The examples that were asked for, as `datasets.Data`."""
+    return datasets.load(arguments.dataset, arguments.train_examples)
+
+
+def prior(data, arguments):
+    """The prior of gates at the price that was asked for."""
+    return recipe.prior(arguments.price, data)
+
+
+def prune(arguments):
+    """The callback as it was asked for, in silence."""
+    return klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
+
+
+def fit(model, data, seed, epochs, arguments, **further):
+    """Train as the examples do; return the history, and the seconds that it took.
+
+    Args:
+        model: Network or `GatedModel`.
+        data: `datasets.Data`.
+        seed: Int, of the augmentation, where there is one.
+        epochs: Int.
+        arguments: Namespace of the command line.
+        **further: Arguments of `fit`, as `callbacks`.
+    """
+    return recipe.fit(
+        model,
+        data,
+        epochs,
+        arguments.batch_size,
+        arguments.learning_rate,
+        augmentation_seed=seed if arguments.augment else None,
+        verbose=0,
+        **further,
+    )
 
 
 def result_name(*parts, arguments):

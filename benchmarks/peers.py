@@ -31,7 +31,6 @@ import side_by_side
 import torch_process
 from torch_peers.handed import Handed
 
-import datasets  # isort: skip
 import networks  # isort: skip
 import recipe  # isort: skip
 
@@ -56,14 +55,9 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
-    parser.add_argument("--train-examples", type=int, help="the first so many")
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=8, help="an even number")
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
     choices.add_to(parser)
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     parser.add_argument("--oto-python", help="a python that has OTO")
@@ -105,7 +99,7 @@ def run_seed(seed, arguments):
 
 
 def rows_of_seed(seed, arguments):
-    data = datasets.load(arguments.dataset, arguments.train_examples)
+    data = choices.load(arguments)
     whole = make_network(data, seed, arguments)
     ours, seconds = train_ours(whole, data, seed, arguments)
     budget = macs(ours)
@@ -118,7 +112,7 @@ def rows_of_seed(seed, arguments):
 
     keras.utils.set_random_seed(seed)
     half = arguments.epochs // 2
-    first_half = fit(whole, data, seed, half, arguments)
+    _, first_half = choices.fit(whole, data, seed, half, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
         sections = klp.find_sections(whole)
@@ -126,37 +120,25 @@ def rows_of_seed(seed, arguments):
         small = drop(whole, sections, scores, budget)
         ranked = time.perf_counter() - start
         # Crops and flips of its own: the first halves have the seeds below.
-        second_half = fit(small, data, seed + arguments.seeds, half, arguments)
+        other_seed = seed + arguments.seeds
+        _, second_half = choices.fit(small, data, other_seed, half, arguments)
         seconds = first_half + ranked + second_half
         yield result_row(name, seed, small, whole, data, seconds)
 
 
 def train_ours(whole, data, seed, arguments):
-    prior = recipe.prior(arguments.price, data)
+    prior = choices.prior(data, arguments)
     model = klp.GatedModel(klp.gate_sections(whole, prior=prior, seed=seed))
-    prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
-    seconds = fit(model, data, seed, arguments.epochs, arguments, callbacks=[prune])
+    callbacks = [choices.prune(arguments)]
+    _, seconds = choices.fit(
+        model, data, seed, arguments.epochs, arguments, callbacks=callbacks
+    )
     return klp.strip_gates(model.network), seconds
 
 
 def make_network(data, seed, arguments):
     sizes = {"sections": arguments.sections, "width": arguments.width}
     return networks.build("residual", data, gated=False, seed=seed, **sizes)
-
-
-def fit(model, data, seed, epochs, arguments, **further):
-    """Train; return the seconds that it took."""
-    _, seconds = recipe.fit(
-        model,
-        data,
-        epochs,
-        arguments.batch_size,
-        arguments.learning_rate,
-        augmentation_seed=seed if arguments.augment else None,
-        verbose=0,
-        **further,
-    )
-    return seconds
 
 
 def hand_over(whole, data, seed, budget, arguments):

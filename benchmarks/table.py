@@ -126,7 +126,7 @@ def training(result):
     pruned = [row for row in rows if row["kind"] == "pruned"]
     halves = [row["removed in the first half"] for row in pruned]
     yield f"Sections gone in the first half of the run, by seed: {halves}."
-    yield from distance_to_limit(pruned, rows)
+    yield from seed_by_seed(pruned, rows)
 
 
 def data(settings):
@@ -150,19 +150,30 @@ _CHAIN = (
 CHAINS = {"lenet": _CHAIN, "vgg16": _CHAIN}
 
 
-def distance_to_limit(pruned, rows):
-    """Ours against what it ends with, trained from scratch, seed by seed."""
-    scratch = {row["seed"]: row for row in rows if row["kind"] == "from scratch"}
-    if not scratch:
-        return
-    pairs = [(row, scratch[row["seed"]]) for row in pruned]
-    ratios = [{"time": a["seconds"] / b["seconds"]} for a, b in pairs]
-    gains = [{"points": 100 * (a["test"] - b["test"])} for a, b in pairs]
-    yield (
-        f"Against what is left, trained from scratch: wall time "
-        f"{spread(ratios, 'time', '{:.2f}')}, accuracy "
-        f"{spread(gains, 'points', '{:+.2f}')} points."
-    )
+# What ours is compared with seed by seed, in words.
+_COMPARED = {
+    "dense": "dense",
+    "from scratch": "what is left, trained from scratch",
+}
+
+
+def seed_by_seed(pruned, rows):
+    """Ours against dense and against the limit, seed by seed."""
+    for kind, words in _COMPARED.items():
+        other = {row["seed"]: row for row in rows if row["kind"] == kind}
+        pairs = [(row, other[row["seed"]]) for row in pruned if row["seed"] in other]
+        if not pairs:
+            continue
+        ratios = [{"time": a["seconds"] / b["seconds"]} for a, b in pairs]
+        gains = [
+            {name: 100 * (a[name] - b[name]) for name in ("test", "validation")}
+            for a, b in pairs
+        ]
+        yield (
+            f"Against {words}: wall time {spread(ratios, 'time', '{:.2f}')}, accuracy "
+            f"{spread(gains, 'test', '{:+.2f}', ' to ')} points, on validation "
+            f"{spread(gains, 'validation', '{:+.2f}', ' to ')}."
+        )
 
 
 def paper(result):
@@ -457,12 +468,12 @@ def kills(result):
 LOST = "restarts from another place than the last backup"
 
 
-def spread(rows, key, form):
+def spread(rows, key, form, between="-"):
     # Earlier results lack what has been measured only since.
     if any(key not in row for row in rows):
         return ""
     s = results.spread([row[key] for row in rows])
-    return f"{form} ({form}-{form})".format(s["mean"], s["min"], s["max"])
+    return f"{form} ({form}{between}{form})".format(s["mean"], s["min"], s["max"])
 
 
 SECTIONS = {

@@ -23,7 +23,6 @@ import choices
 import results
 import side_by_side
 
-import datasets  # isort: skip
 import networks  # isort: skip
 import recipe  # isort: skip
 import keras
@@ -50,13 +49,8 @@ def parse_arguments():
     parser.add_argument(
         "--size", type=size, nargs="*", default=[], help="as width=8 sections=12"
     )
-    parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
     parser.add_argument("--also", nargs="*", choices=FURTHER, default=[])
-    parser.add_argument("--train-examples", type=int, help="the first so many")
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
     choices.add_to(parser)
     return parser.parse_args()
 
@@ -75,7 +69,7 @@ def result_name(arguments):
 
 def run_all(seed, arguments):
     """One row for each kind of training, all from one seed."""
-    data = datasets.load(arguments.dataset, arguments.train_examples)
+    data = choices.load(arguments)
     rows = [run_dense(data, seed, arguments)]
     pruned, slim = run_pruned(data, seed, arguments)
     rows.append(pruned)
@@ -101,8 +95,8 @@ def run_pruned(data, seed, arguments):
     model = klp.GatedModel(make_network(data, seed, arguments, gated=True))
     sections = model.sections
     macs = recipe.costs(model.network)["macs"]
-    prune = klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
-    history, seconds = fit(model, data, seed, arguments, callbacks=[prune])
+    callbacks = [choices.prune(arguments)]
+    history, seconds = fit(model, data, seed, arguments, callbacks=callbacks)
     slim = klp.strip_gates(model.network)
     return {
         **result_row("pruned", seed, slim, data, history, seconds),
@@ -152,7 +146,7 @@ def make_network(data, seed, arguments, gated):
     network = networks.build(arguments.network, data, False, seed, **sizes)
     if not gated:
         return network
-    prior = recipe.prior(arguments.price, data)
+    prior = choices.prior(data, arguments)
     if klp.find_sections(network):
         return klp.gate_sections(network, prior=prior, seed=seed)
     # A chain, which gets its residual connections together with its gates.
@@ -160,16 +154,7 @@ def make_network(data, seed, arguments, gated):
 
 
 def fit(model, data, seed, arguments, **further):
-    return recipe.fit(
-        model,
-        data,
-        arguments.epochs,
-        arguments.batch_size,
-        arguments.learning_rate,
-        augmentation_seed=seed if arguments.augment else None,
-        verbose=0,
-        **further,
-    )
+    return choices.fit(model, data, seed, arguments.epochs, arguments, **further)
 
 
 def result_row(kind, seed, network, data, history, seconds):
