@@ -28,11 +28,6 @@ def load(arguments):
     return datasets.load(arguments.dataset, arguments.train_examples)
 
 
-def prior(data, arguments):
-    """The prior of gates at the price that was asked for."""
-    return recipe.prior(arguments.price, data)
-
-
 def prune(arguments):
     """The callback as it was asked for, in silence."""
     return klp.PruneSections(settle_by=arguments.settle_by, verbose=0)

@@ -127,7 +127,7 @@ def rows_of_seed(seed, arguments):
 
 
 def train_ours(whole, data, seed, arguments):
-    prior = choices.prior(data, arguments)
+    prior = recipe.prior(arguments.price, data)
     model = klp.GatedModel(klp.gate_sections(whole, prior=prior, seed=seed))
     callbacks = [choices.prune(arguments)]
     _, seconds = choices.fit(

@@ -48,7 +48,7 @@ def parse_arguments():
     parser.add_argument("--prices", type=float, nargs="+", help="default: ours")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="runs at once")
     return parser.parse_args()
 
 

@@ -22,23 +22,22 @@ def results_of(function, calls, workers):
         SystemExit: If there are fewer cores than workers.
     """
     shares = _shares(workers)
-    # Nothing that one call leaves behind is there for the next.
-    fresh = {"mp_context": multiprocessing.get_context("spawn"), "initializer": _pin}
     with contextlib.ExitStack() as stack:
-        pools = [
-            stack.enter_context(
-                concurrent.futures.ProcessPoolExecutor(
-                    1, **fresh, initargs=(share,), max_tasks_per_child=1
-                )
-            )
-            for share in shares
-        ]
+        pools = [stack.enter_context(_pool(share)) for share in shares]
         futures = [
             pools[index % workers].submit(function, *call)
             for index, call in enumerate(calls)
         ]
         for future in futures:
             yield future.result()
+
+
+def _pool(cores):
+    """One process at a time, a new one for each call: nothing is left of the last."""
+    spawn = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(
+        1, spawn, _pin, (cores,), max_tasks_per_child=1
+    )
 
 
 def _shares(workers):

@@ -146,7 +146,7 @@ def make_network(data, seed, arguments, gated):
     network = networks.build(arguments.network, data, False, seed, **sizes)
     if not gated:
         return network
-    prior = choices.prior(data, arguments)
+    prior = recipe.prior(arguments.price, data)
     if klp.find_sections(network):
         return klp.gate_sections(network, prior=prior, seed=seed)
     # A chain, which gets its residual connections together with its gates.
