@@ -9,9 +9,10 @@ import datasets
 import numpy as np
 import peers
 import pytest
-import table
 import torch_process
 import training
+from tables import cells
+from tables import peers as peers_table
 from torch_peers import handed
 
 import keras_layer_prune as klp
@@ -158,8 +159,8 @@ def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     sizes = {"network": "lenet", "size": SIZE}
     expected = "training_lenet_sections_2_width_4_mnist"
     assert training.result_name(named(**sizes)) == expected
-    assert "20,000 training examples" in table.data(vars(named(train_examples=20_000)))
-    assert table.data(vars(named(augment=True))) == "mnist, random crops and flips"
+    assert "20,000 training examples" in cells.data(vars(named(train_examples=20_000)))
+    assert cells.data(vars(named(augment=True))) == "mnist, random crops and flips"
 
 
 def test_the_table_says_what_is_not_the_default():
@@ -173,7 +174,7 @@ def test_the_table_says_what_is_not_the_default():
 def test_the_table_says_what_of_the_whole_network_s_time_is_left():
     rows = [table_row("ours", 2.0), {**table_row("OTO", 1.0), "versions": {"x": "1.2"}}]
     settings = {"dataset": "digits", "sections": 2, "epochs": 2, "seeds": 1}
-    text = "\n".join(table.peers({"settings": settings, "rows": rows}))
+    text = "\n".join(peers_table.lines({"settings": settings, "rows": rows}))
     assert "| 2.00 (2.00-2.00) | 0.50 (0.50-0.50) |" in text
     assert "| 1.00 (1.00-1.00) | 0.25 (0.25-0.25) |" in text
     assert "x 1.2" in text

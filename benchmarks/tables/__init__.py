@@ -1,0 +1,1 @@
+"""What benchmarks/README.md says, one file a kind of result."""

@@ -1,0 +1,24 @@
+"""What several tables write in their cells and headings."""
+
+import results
+
+
+def spread(rows, key, form, between="-"):
+    # Earlier results lack what has been measured only since.
+    if any(key not in row for row in rows):
+        return ""
+    s = results.spread([row[key] for row in rows])
+    return f"{form} ({form}{between}{form})".format(s["mean"], s["min"], s["max"])
+
+
+def data(settings):
+    """The data set, what part of it was trained on, and whether it was augmented."""
+    examples = settings.get("train_examples")
+    part = f", the first {examples:,} training examples" if examples else ""
+    augmented = ", random crops and flips" if settings.get("augment") else ""
+    return settings["dataset"] + part + augmented
+
+
+def seeds(rows):
+    """How many are done: a run may have ended before its last."""
+    return len({row["seed"] for row in rows})

@@ -1,0 +1,73 @@
+"""Ours beside other ways to prune."""
+
+import choices
+import torch_process
+
+from tables.cells import data, seeds, spread
+
+
+def lines(result):
+    settings, rows = result["settings"], result["rows"]
+    epochs = settings["epochs"]
+    yield f"## Other ways to drop sections: {data(settings)}, {epochs} epochs"
+    yield ""
+    yield (
+        f"One starting network of {settings['sections']} sections, "
+        f"{epochs} epochs in all, {seeds(rows)} seeds; ours with "
+        f"{choices.in_words(settings)}. The others train it for half of them, drop "
+        "sections until they have no more MACs than ours, and train on: rankings "
+        "alone, without the regularisers with which some of them were published. Test "
+        "accuracy, read once per network. Latencies: median calls, in turn with the "
+        "whole network in the same framework; what part of its time is left. Training "
+        "times of Keras include compilation."
+    )
+    yield from other_frameworks(rows)
+    yield ""
+    yield (
+        "| | test accuracy | on validation | MACs | parameters | training, s "
+        "| ms, batch 1 | of whole | ms, batch 32 | of whole |"
+    )
+    yield "| --- " * 10 + "|"
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        group = [{**row, **latencies(row)} for row in rows if row["kind"] == kind]
+        cells = [
+            spread(group, "test", "{:.2%}"),
+            spread(group, "validation", "{:.2%}"),
+            spread(group, "macs", "{:,.0f}"),
+            spread(group, "parameters", "{:,.0f}"),
+            spread(group, "seconds", "{:.0f}"),
+            spread(group, "ms 1", "{:.2f}"),
+            spread(group, "of whole 1", "{:.2f}"),
+            spread(group, "ms 32", "{:.2f}"),
+            spread(group, "of whole 32", "{:.2f}"),
+        ]
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+
+
+def latencies(row):
+    """Milliseconds, and their ratios to the whole network's, by batch size."""
+    whole = row["whole latency ms"]
+    cells = {f"ms {n}": ms for n, ms in row["latency ms"].items()}
+    ratios = {f"of whole {n}": ms / whole[n] for n, ms in row["latency ms"].items()}
+    return cells | ratios
+
+
+def other_frameworks(rows):
+    """What ran in a process of its own, and how to make the environments for it."""
+    told = {row["kind"]: row["versions"] for row in rows if "versions" in row}
+    for kind, found in told.items():
+        names = ", ".join(f"{name} {version}" for name, version in found.items())
+        yield ""
+        yield (
+            f"{kind} takes channels out, in PyTorch, from the same initial weights: "
+            f"{names}; `{torch_process.installation(kind)}`.{search(rows, kind)}"
+        )
+
+
+def search(rows, kind):
+    """What it took to find the setting that meets the budget, if that took anything."""
+    group = [row for row in rows if row["kind"] == kind and "search seconds" in row]
+    if not group:
+        return ""
+    seconds = spread(group, "search seconds", "{:.0f}")
+    return f" To find its sparsity for the budget took {seconds} s more."

@@ -1,0 +1,79 @@
+"""One `fit` with gates beside those without."""
+
+import choices
+
+from tables.cells import data, seeds, spread
+
+# What the comparison is not of.
+_CHAIN = (
+    "The dense network is the plain chain; with gates it has linear shortcuts too, "
+    "which cost parameters and MACs, and which alone may change the accuracy."
+)
+_CHAINS = {"lenet": _CHAIN, "vgg16": _CHAIN}
+
+# What ours is compared with seed by seed, in words.
+_COMPARED = {
+    "dense": "dense",
+    "from scratch": "what is left, trained from scratch",
+}
+
+
+def lines(result):
+    settings, rows = result["settings"], result["rows"]
+    network = settings.get("network", "residual")
+    yield (
+        f"## One `fit`, with and without gates: {network} on {data(settings)}, "
+        f"{settings['epochs']} epochs"
+    )
+    yield ""
+    yield (
+        f"{rows[0]['sections']} sections, {settings['epochs']} epochs, "
+        f"{seeds(rows)} seeds, {choices.in_words(settings)}. Test accuracy, read once "
+        "per network; wall time of `fit`."
+    )
+    yield ""
+    if network in _CHAINS:
+        yield _CHAINS[network]
+        yield ""
+    yield (
+        "| | test accuracy | on validation | sections | parameters | MACs "
+        "| wall time, s | of dense | MACs spent |"
+    )
+    yield "| --- " * 9 + "|"
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        group = [row for row in rows if row["kind"] == kind]
+        cells = [
+            spread(group, "test", "{:.2%}"),
+            spread(group, "validation", "{:.2%}"),
+            spread(group, "sections", "{:.1f}"),
+            spread(group, "parameters", "{:,.0f}"),
+            spread(group, "macs", "{:,.0f}"),
+            spread(group, "seconds", "{:.0f}"),
+            spread(group, "time ratio", "{:.2f}"),
+            spread(group, "macs spent", "{:.1e}"),
+        ]
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+    yield ""
+    pruned = [row for row in rows if row["kind"] == "pruned"]
+    halves = [row["removed in the first half"] for row in pruned]
+    yield f"Sections gone in the first half of the run, by seed: {halves}."
+    yield from seed_by_seed(pruned, rows)
+
+
+def seed_by_seed(pruned, rows):
+    """Ours against dense and against the limit, seed by seed."""
+    for kind, words in _COMPARED.items():
+        other = {row["seed"]: row for row in rows if row["kind"] == kind}
+        pairs = [(row, other[row["seed"]]) for row in pruned if row["seed"] in other]
+        if not pairs:
+            continue
+        ratios = [{"time": a["seconds"] / b["seconds"]} for a, b in pairs]
+        gains = [
+            {name: 100 * (a[name] - b[name]) for name in ("test", "validation")}
+            for a, b in pairs
+        ]
+        yield (
+            f"Against {words}: wall time {spread(ratios, 'time', '{:.2f}')}, accuracy "
+            f"{spread(gains, 'test', '{:+.2f}', ' to ')} points, on validation "
+            f"{spread(gains, 'validation', '{:+.2f}', ' to ')}."
+        )
