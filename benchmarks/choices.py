@@ -56,6 +56,20 @@ def fit(model, data, seed, epochs, arguments, **further):
     )
 
 
+def fit_under_prior(network, data, seed, epochs, arguments):
+    """Train all of a network under the prior on weights that ours has.
+
+    Returns:
+        What was trained, as a plain network; the history; the seconds that it took.
+    """
+    gated = klp.gate_sections(network, initial_probability=1.0, seed=seed)
+    model = klp.GatedModel(gated)
+    for gate in model.gates:
+        gate.trainable = False
+    history, seconds = fit(model, data, seed, epochs, arguments)
+    return klp.strip_gates(model.network), history, seconds
+
+
 def result_name(*parts, arguments):
     """A name for each part of the data and each choice: each keeps its own results.
 

@@ -46,7 +46,7 @@ def main():
         rows += runs
         # A run of hours may fail in its last seed.
         results.save(
-            choices.result_name("peers", arguments=arguments),
+            result_name(arguments),
             settings(arguments),
             rows,
             command(arguments),
@@ -59,9 +59,20 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=16)
     choices.add_to(parser)
+    parser.add_argument(
+        "--under-prior",
+        action="store_true",
+        help="train the Keras peers, too, under the prior on weights that ours has",
+    )
     parser.add_argument("--torch-python", help="a python that has Torch-Pruning")
     parser.add_argument("--oto-python", help="a python that has OTO")
     return parser.parse_args()
+
+
+def result_name(arguments):
+    """Peers that train in another way keep a file of their own."""
+    name = choices.result_name("peers", arguments=arguments)
+    return f"{name}_under_prior" if arguments.under_prior else name
 
 
 def others(arguments):
@@ -111,8 +122,7 @@ def rows_of_seed(seed, arguments):
         yield {"kind": name, "seed": seed, **row}
 
     keras.utils.set_random_seed(seed)
-    half = arguments.epochs // 2
-    _, first_half = choices.fit(whole, data, seed, half, arguments)
+    whole, first_half = train(whole, data, seed, arguments)
     for name, rank in ranking.RANKINGS.items():
         start = time.perf_counter()
         sections = klp.find_sections(whole)
@@ -121,7 +131,7 @@ def rows_of_seed(seed, arguments):
         ranked = time.perf_counter() - start
         # Crops and flips of its own: the first halves have the seeds below.
         other_seed = seed + arguments.seeds
-        _, second_half = choices.fit(small, data, other_seed, half, arguments)
+        small, second_half = train(small, data, other_seed, arguments)
         seconds = first_half + ranked + second_half
         yield result_row(name, seed, small, whole, data, seconds)
 
@@ -134,6 +144,15 @@ def train_ours(whole, data, seed, arguments):
         model, data, seed, arguments.epochs, arguments, callbacks=callbacks
     )
     return klp.strip_gates(model.network), seconds
+
+
+def train(network, data, seed, arguments):
+    """Half of a peer's training: what was trained, and the seconds that it took."""
+    half = arguments.epochs // 2
+    if not arguments.under_prior:
+        return network, choices.fit(network, data, seed, half, arguments)[1]
+    trained = choices.fit_under_prior(network, data, seed, half, arguments)
+    return trained[0], trained[2]
 
 
 def make_network(data, seed, arguments):
@@ -173,9 +192,12 @@ def macs(network):
 
 def result_row(kind, seed, network, whole, data, seconds):
     pairs = {n: klp.paired_latencies([network, whole], n) for n in (1, 32)}
+    left = {section.name for section in klp.find_sections(network)}
+    places = enumerate(klp.find_sections(whole))
     return {
         "kind": kind,
         "seed": seed,
+        "stay": [place for place, section in places if section.name in left],
         "seconds": seconds,
         "validation": recipe.accuracy(network, data.validation),
         "test": recipe.accuracy(network, data.test),

@@ -14,7 +14,9 @@ on cores of its own.
 What is left, trained from scratch for as many epochs, is the limit: nobody can know
 before the training which sections to leave out. Stochastic depth draws the same
 network's sections with probabilities that fall from 1 to 0.5 with depth, and keeps all.
-With all gates open, a chain shows what its new shortcuts do by themselves.
+With all gates open, a chain shows what its new shortcuts do by themselves. Under the
+prior on weights, which is an L2 penalty, dense and from scratch show what it does by
+itself.
 """
 
 import argparse
@@ -76,7 +78,7 @@ def run_all(seed, arguments):
     for kind in arguments.also:
         rows.append(FURTHER[kind](data, seed, arguments, slim))
     for row in rows:
-        is_small = row["kind"] == "from scratch"
+        is_small = row["kind"].startswith("from scratch")
         which = "sections" if is_small else "sections at the start"
         row.setdefault("sections", pruned[which])
         row.setdefault("macs spent", row["macs"] * passes(data, arguments))
@@ -116,6 +118,25 @@ def run_from_scratch(data, seed, arguments, slim):
     return result_row("from scratch", seed, network, data, history, seconds)
 
 
+def run_dense_under_prior(data, seed, arguments, _):
+    network = make_network(data, seed, arguments, gated=False)
+    return run_under_prior("dense, under the prior", network, data, seed, arguments)
+
+
+def run_from_scratch_under_prior(data, seed, arguments, slim):
+    keras.utils.set_random_seed(seed)
+    network = keras.models.clone_model(slim)
+    kind = "from scratch, under the prior"
+    return run_under_prior(kind, network, data, seed, arguments)
+
+
+def run_under_prior(kind, network, data, seed, arguments):
+    epochs = arguments.epochs
+    trained = choices.fit_under_prior(network, data, seed, epochs, arguments)
+    network, history, seconds = trained
+    return result_row(kind, seed, network, data, history, seconds)
+
+
 def run_stochastic_depth(data, seed, arguments, _):
     return run_at_rest("stochastic depth", 0.5, data, seed, arguments)
 
@@ -136,6 +157,8 @@ def run_at_rest(kind, last, data, seed, arguments):
 
 FURTHER = {
     "from scratch": run_from_scratch,
+    "dense, under the prior": run_dense_under_prior,
+    "from scratch, under the prior": run_from_scratch_under_prior,
     "stochastic depth": run_stochastic_depth,
     "all gates open": run_open,
 }

@@ -21,6 +21,9 @@ def lines(result):
         "whole network in the same framework; what part of its time is left. Training "
         "times of Keras include compilation."
     )
+    if settings.get("under_prior"):
+        yield ""
+        yield "The Keras peers train under the prior on weights that ours has."
     yield from other_frameworks(rows)
     yield ""
     yield (

@@ -15,6 +15,8 @@ _CHAINS = {"lenet": _CHAIN, "vgg16": _CHAIN}
 _COMPARED = {
     "dense": "dense",
     "from scratch": "what is left, trained from scratch",
+    "dense, under the prior": "dense, under the prior on weights too",
+    "from scratch, under the prior": "what is left, from scratch under that prior",
 }
 
 

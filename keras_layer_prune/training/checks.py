@@ -20,10 +20,8 @@ def checked_step_size(step_size):
 
 
 def checked_weight_prior(prior):
-    """Return a prior on weights, the default one for None, or raise."""
-    if prior is None:
-        return GaussianScaleMixturePrior(1.0)
-    if not isinstance(prior, GaussianScaleMixturePrior):
+    """Return a prior on weights or None, or raise."""
+    if prior is not None and not isinstance(prior, GaussianScaleMixturePrior):
         raise TypeError(
             "`weight_prior` must be a `GaussianScaleMixturePrior` or None. Received: "
             f"weight_prior={prior!r}. For a precision of 2 write "

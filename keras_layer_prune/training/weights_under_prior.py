@@ -5,6 +5,22 @@ their places among the network's weights, which a file can hold too.
 """
 
 from keras_layer_prune.graph.gates import layers_behind_gates
+from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
+    GaussianScaleMixturePrior,
+)
+
+# One over the variance of the weights, for each training example: as the price of a
+# gate, it asks for the same of small and of large training sets.
+_PRECISION_OF_AN_EXAMPLE = 0.0025
+
+
+def default_weight_prior(train_size) -> GaussianScaleMixturePrior:
+    """The prior on the weights of sections, unless one is given.
+
+    Args:
+        train_size: Int, number of training examples.
+    """
+    return GaussianScaleMixturePrior(_PRECISION_OF_AN_EXAMPLE * train_size)
 
 
 def places_behind_gates(network) -> list[int]:

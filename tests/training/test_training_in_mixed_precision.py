@@ -18,7 +18,7 @@ from small_models import (
     weights,
 )
 
-from keras_layer_prune import PruneSections
+from keras_layer_prune import GaussianScaleMixturePrior, PruneSections
 
 # Half precision has 11 bits, bfloat16 has 8.
 TOLERANCES = {"mixed_float16": 2e-3, "mixed_bfloat16": 2e-2}
@@ -199,7 +199,7 @@ def test_steps_without_an_overflow_are_those_of_keras(policy):
         "mse",
         run_eagerly=True,
     )
-    model.weight_prior = type(model.weight_prior)(1e-12)
+    model.weight_prior = GaussianScaleMixturePrior(1e-12)
     for _ in range(3):
         model.train_on_batch(0.1 * x, 0.1 * y)
         plain.train_on_batch(0.1 * x, 0.1 * y)

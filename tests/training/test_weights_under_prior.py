@@ -128,7 +128,25 @@ def test_frozen_weights_are_not_pulled_until_they_train():
     assert float(model.weight_cost()) == pytest.approx(cost_of(model, both))
 
 
+@pytest.mark.parametrize("train_size", [ROWS, 1000 * ROWS])
+def test_by_default_it_pulls_as_hard_whatever_the_number_of_examples(
+    train_size, tmp_path
+):
+    model = compiled(chain((0.5,)), train_size=train_size)
+    expected = 0.00125 * squares(model, ["section_0"])
+    assert float(model.weight_cost()) == pytest.approx(expected)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.compile(train_size=20 * train_size)
+    assert float(loaded.weight_cost()) == pytest.approx(expected)
+
+
 def cost_of(model, layers):
     """Half the precision times the squares, in nats per example."""
+    return 0.5 * 4.0 * squares(model, layers) / ROWS
+
+
+def squares(model, layers):
+    """The sum of the squares of the weights of some layers."""
     kept = [w for x in layers for w in model.network.get_layer(x).get_weights()]
-    return 0.5 * 4.0 * sum(np.sum(w**2) for w in kept) / ROWS
+    return sum(np.sum(w**2) for w in kept)
