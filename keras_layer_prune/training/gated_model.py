@@ -162,7 +162,7 @@ class GatedModel(private.BuiltBeforeItsStep):
                 unbiased and cost one more forward pass.
             weight_prior: `GaussianScaleMixturePrior` on the weights of gated
                 sections, also of those that have been decided and stay. None: one of
-                precision `0.0025 * train_size`, an L2 penalty of 0.00125 on the loss.
+                precision `0.001 * train_size`, an L2 penalty of 0.0005 on the loss.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:

@@ -11,7 +11,7 @@ from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
 
 # One over the variance of the weights, for each training example: as the price of a
 # gate, it asks for the same of small and of large training sets.
-_PRECISION_OF_AN_EXAMPLE = 0.0025
+_PRECISION_OF_AN_EXAMPLE = 0.001
 
 
 def default_weight_prior(train_size) -> GaussianScaleMixturePrior:

@@ -133,7 +133,7 @@ def test_by_default_it_pulls_as_hard_whatever_the_number_of_examples(
     train_size, tmp_path
 ):
     model = compiled(chain((0.5,)), train_size=train_size)
-    expected = 0.00125 * squares(model, ["section_0"])
+    expected = 0.0005 * squares(model, ["section_0"])
     assert float(model.weight_cost()) == pytest.approx(expected)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
