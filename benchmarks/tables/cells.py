@@ -3,6 +3,21 @@
 import results
 
 
+def by_kind(rows, columns):
+    """Lines of a table with one row for each kind.
+
+    Args:
+        rows: List of dictionaries.
+        columns: List of headings, keys of the rows and forms of their numbers.
+    """
+    yield "| | " + " | ".join(heading for heading, _, _ in columns) + " |"
+    yield "| --- " * (1 + len(columns)) + "|"
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        group = [row for row in rows if row["kind"] == kind]
+        cells = [spread(group, key, form) for _, key, form in columns]
+        yield f"| {kind} | " + " | ".join(cells) + " |"
+
+
 def spread(rows, key, form, between="-"):
     # Earlier results lack what has been measured only since.
     if any(key not in row for row in rows):

@@ -3,7 +3,19 @@
 import choices
 import torch_process
 
-from tables.cells import data, seeds, spread
+from tables.cells import by_kind, data, seeds, spread
+
+_COLUMNS = [
+    ("test accuracy", "test", "{:.2%}"),
+    ("on validation", "validation", "{:.2%}"),
+    ("MACs", "macs", "{:,.0f}"),
+    ("parameters", "parameters", "{:,.0f}"),
+    ("training, s", "seconds", "{:.0f}"),
+    ("ms, batch 1", "ms 1", "{:.2f}"),
+    ("of whole", "of whole 1", "{:.2f}"),
+    ("ms, batch 32", "ms 32", "{:.2f}"),
+    ("of whole", "of whole 32", "{:.2f}"),
+]
 
 
 def lines(result):
@@ -26,25 +38,7 @@ def lines(result):
         yield "The Keras peers train under the prior on weights that ours has."
     yield from other_frameworks(rows)
     yield ""
-    yield (
-        "| | test accuracy | on validation | MACs | parameters | training, s "
-        "| ms, batch 1 | of whole | ms, batch 32 | of whole |"
-    )
-    yield "| --- " * 10 + "|"
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        group = [{**row, **latencies(row)} for row in rows if row["kind"] == kind]
-        cells = [
-            spread(group, "test", "{:.2%}"),
-            spread(group, "validation", "{:.2%}"),
-            spread(group, "macs", "{:,.0f}"),
-            spread(group, "parameters", "{:,.0f}"),
-            spread(group, "seconds", "{:.0f}"),
-            spread(group, "ms 1", "{:.2f}"),
-            spread(group, "of whole 1", "{:.2f}"),
-            spread(group, "ms 32", "{:.2f}"),
-            spread(group, "of whole 32", "{:.2f}"),
-        ]
-        yield f"| {kind} | " + " | ".join(cells) + " |"
+    yield from by_kind([{**row, **latencies(row)} for row in rows], _COLUMNS)
 
 
 def latencies(row):

@@ -2,7 +2,7 @@
 
 import choices
 
-from tables.cells import data, seeds, spread
+from tables.cells import by_kind, data, seeds, spread
 
 # What the comparison is not of.
 _CHAIN = (
@@ -10,6 +10,17 @@ _CHAIN = (
     "which cost parameters and MACs, and which alone may change the accuracy."
 )
 _CHAINS = {"lenet": _CHAIN, "vgg16": _CHAIN}
+
+_COLUMNS = [
+    ("test accuracy", "test", "{:.2%}"),
+    ("on validation", "validation", "{:.2%}"),
+    ("sections", "sections", "{:.1f}"),
+    ("parameters", "parameters", "{:,.0f}"),
+    ("MACs", "macs", "{:,.0f}"),
+    ("wall time, s", "seconds", "{:.0f}"),
+    ("of dense", "time ratio", "{:.2f}"),
+    ("MACs spent", "macs spent", "{:.1e}"),
+]
 
 # What ours is compared with seed by seed, in words.
 _COMPARED = {
@@ -37,24 +48,7 @@ def lines(result):
     if network in _CHAINS:
         yield _CHAINS[network]
         yield ""
-    yield (
-        "| | test accuracy | on validation | sections | parameters | MACs "
-        "| wall time, s | of dense | MACs spent |"
-    )
-    yield "| --- " * 9 + "|"
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        group = [row for row in rows if row["kind"] == kind]
-        cells = [
-            spread(group, "test", "{:.2%}"),
-            spread(group, "validation", "{:.2%}"),
-            spread(group, "sections", "{:.1f}"),
-            spread(group, "parameters", "{:,.0f}"),
-            spread(group, "macs", "{:,.0f}"),
-            spread(group, "seconds", "{:.0f}"),
-            spread(group, "time ratio", "{:.2f}"),
-            spread(group, "macs spent", "{:.1e}"),
-        ]
-        yield f"| {kind} | " + " | ".join(cells) + " |"
+    yield from by_kind(rows, _COLUMNS)
     yield ""
     pruned = [row for row in rows if row["kind"] == "pruned"]
     halves = [row["removed in the first half"] for row in pruned]
