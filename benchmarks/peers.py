@@ -149,10 +149,12 @@ def train_ours(whole, data, seed, arguments):
 def train(network, data, seed, arguments):
     """Half of a peer's training: what was trained, and the seconds that it took."""
     half = arguments.epochs // 2
-    if not arguments.under_prior:
-        return network, choices.fit(network, data, seed, half, arguments)[1]
-    trained = choices.fit_under_prior(network, data, seed, half, arguments)
-    return trained[0], trained[2]
+    if arguments.under_prior:
+        trained = choices.fit_under_prior(network, data, seed, half, arguments)
+        network, _, seconds = trained
+    else:
+        _, seconds = choices.fit(network, data, seed, half, arguments)
+    return network, seconds
 
 
 def make_network(data, seed, arguments):

@@ -112,8 +112,7 @@ def run_pruned(data, seed, arguments):
 
 
 def run_from_scratch(data, seed, arguments, slim):
-    keras.utils.set_random_seed(seed)
-    network = keras.models.clone_model(slim)
+    network = untrained(slim, seed)
     history, seconds = fit(network, data, seed, arguments)
     return result_row("from scratch", seed, network, data, history, seconds)
 
@@ -124,10 +123,14 @@ def run_dense_under_prior(data, seed, arguments, _):
 
 
 def run_from_scratch_under_prior(data, seed, arguments, slim):
-    keras.utils.set_random_seed(seed)
-    network = keras.models.clone_model(slim)
-    kind = "from scratch, under the prior"
+    kind, network = "from scratch, under the prior", untrained(slim, seed)
     return run_under_prior(kind, network, data, seed, arguments)
+
+
+def untrained(network, seed):
+    """The same network with weights of its own, as it would begin."""
+    keras.utils.set_random_seed(seed)
+    return keras.models.clone_model(network)
 
 
 def run_under_prior(kind, network, data, seed, arguments):

@@ -8,7 +8,7 @@ def by_kind(rows, columns):
 
     Args:
         rows: List of dictionaries.
-        columns: List of headings, keys of the rows and forms of their numbers.
+        columns: List of triples: heading, key of the rows, form of its numbers.
     """
     yield "| | " + " | ".join(heading for heading, _, _ in columns) + " |"
     yield "| --- " * (1 + len(columns)) + "|"
