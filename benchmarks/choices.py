@@ -10,6 +10,16 @@ import keras_layer_prune as klp
 
 def add_to(parser):
     """Add what can be chosen to a command line."""
+    add_training_to(parser)
+    parser.add_argument("--price", type=float, help="nats per example; default: ours")
+    parser.add_argument("--settle-by", type=float, help="default: ours")
+    parser.add_argument(
+        "--precision", type=float, help="of the weights, per example; default: ours"
+    )
+
+
+def add_training_to(parser):
+    """Add what can be chosen of every training, with gates or without."""
     parser.add_argument("--dataset", choices=datasets.NAMES, default="mnist")
     parser.add_argument("--train-examples", type=int, help="the first so many")
     parser.add_argument("--seeds", type=int, default=3)
@@ -18,8 +28,6 @@ def add_to(parser):
     parser.add_argument(
         "--augment", action="store_true", help="random crops and flips, for CIFAR-10"
     )
-    parser.add_argument("--price", type=float, help="nats per example; default: ours")
-    parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--workers", type=int, default=1, help="seeds at once")
 
 
@@ -36,6 +44,8 @@ def prune(arguments):
 def fit(model, data, seed, epochs, arguments, **further):
     """Train as the examples do; return the history, and the seconds that it took.
 
+    A `GatedModel` trains under the prior on weights that was asked for.
+
     Args:
         model: Network or `GatedModel`.
         data: `datasets.Data`.
@@ -51,9 +61,17 @@ def fit(model, data, seed, epochs, arguments, **further):
         arguments.batch_size,
         arguments.learning_rate,
         augmentation_seed=seed if arguments.augment else None,
+        weight_prior=weight_prior(model, data, arguments),
         verbose=0,
         **further,
     )
+
+
+def weight_prior(model, data, arguments):
+    """The prior on weights that was asked for; None is a model's own default."""
+    if arguments.precision is None or not isinstance(model, klp.GatedModel):
+        return None
+    return klp.GaussianScaleMixturePrior(arguments.precision * len(data.train.x))
 
 
 def fit_under_prior(network, data, seed, epochs, arguments):
@@ -86,6 +104,8 @@ def result_name(*parts, arguments):
         names.append(f"price_{arguments.price}")
     if arguments.settle_by is not None:
         names.append(f"settle_by_{arguments.settle_by}")
+    if arguments.precision is not None:
+        names.append(f"precision_{arguments.precision}")
     return "_".join(names)
 
 
@@ -98,4 +118,6 @@ def in_words(settings):
         chosen.append(f"price {price} nats per example")
     if settle_by is not None:
         chosen.append(f"`settle_by={settle_by}`")
+    if settings.get("precision") is not None:
+        chosen.append(f"precision {settings['precision']} per example")
     return ", ".join(chosen) or "defaults"

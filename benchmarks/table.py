@@ -16,6 +16,7 @@ from tables import (
     serving,
     steps,
     training,
+    tuning,
     vertices,
 )
 
@@ -24,6 +25,7 @@ PROSE = Path(__file__).parent / "tables"
 # By what the files in `results/` begin with, in the order of the page.
 TABLES = {
     "training": training.lines,
+    "tuning": tuning.lines,
     "paper": paper.lines,
     "peers": peers.lines,
     "overhead": steps.overhead,

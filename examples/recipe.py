@@ -22,6 +22,7 @@ def fit(
     batch_size,
     learning_rate,
     augmentation_seed=None,
+    weight_prior=None,
     **arguments,
 ):
     """Train with Adam and a cosine schedule on the cross-entropy of logits.
@@ -34,6 +35,7 @@ def fit(
         learning_rate: Float, at the start.
         augmentation_seed: Int, to crop and flip the training images at random. None:
             they are taken as they are.
+        weight_prior: `GaussianScaleMixturePrior` of a `GatedModel`. None: its default.
         **arguments: Arguments of `fit`, as `callbacks`.
 
     Returns:
@@ -41,12 +43,14 @@ def fit(
     """
     train = _training_batches(data.train, batch_size, augmentation_seed)
     steps = len(train) * epochs
+    own = {} if weight_prior is None else {"weight_prior": weight_prior}
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     model.compile(
         keras.optimizers.Adam(schedule),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=USES_XLA,
+        **own,
     )
     start = time.perf_counter()
     history = model.fit(
