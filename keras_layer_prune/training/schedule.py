@@ -7,7 +7,7 @@ _FINEST = fractions.Fraction(1, 10**9)
 
 # With less, gates decide worse; with more, what leaves was trained for longer.
 _STEPS_TO_MOVE = 800
-_SHARE_TO_MOVE = 0.2
+_SHARE_TO_MOVE = 0.1
 
 # What stays has the other half of the training for itself.
 LATEST_SETTLING = 0.5
@@ -16,7 +16,7 @@ LATEST_SETTLING = 0.5
 def default_settling(hold, total_steps) -> float:
     """The share of a training after which all gates are decided, unless one is given.
 
-    Gates move for a fifth of the training, or for 800 steps if that is more, and no
+    Gates move for a tenth of the training, or for 800 steps if that is more, and no
     longer than to its middle.
 
     Args:
