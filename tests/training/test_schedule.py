@@ -65,8 +65,9 @@ def test_shares_too_close_to_tell_apart_need_many_epochs():
 @pytest.mark.parametrize(
     ("hold", "total_steps", "settling"),
     [
-        # A fifth of a long training, 800 steps of a shorter one, at most to the middle.
-        (0.05, 100_000, 0.25),
+        # A tenth of a long training, 800 steps of a shorter one, at most to the middle.
+        (0.05, 100_000, 0.15),
+        (0.05, 8000, 0.15),
         (0.05, 4000, 0.25),
         (0.05, 3200, 0.3),
         (0.0, 1600, 0.5),
