@@ -63,11 +63,15 @@ def combinations(arguments):
 
 
 def result_name(arguments):
-    """Each network and each length of training keeps a file of its own."""
+    """Each network, each length and each list of settings keeps a file of its own."""
     unset = argparse.Namespace(**vars(arguments), **dict.fromkeys(SETTINGS))
-    epochs = f"{arguments.epochs}_epochs"
     name = training.result_name(unset).removeprefix("training")
-    return f"tuning{name}_{epochs}"
+    parts = [f"tuning{name}", f"{arguments.epochs}_epochs"]
+    for option in SETTINGS.values():
+        values = getattr(arguments, option)
+        if values != [None]:
+            parts += [option, *map(str, values)]
+    return "_".join(parts)
 
 
 def run(arguments, seed):
