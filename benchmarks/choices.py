@@ -13,6 +13,7 @@ def add_to(parser):
     add_training_to(parser)
     parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument("--settle-by", type=float, help="default: ours")
+    parser.add_argument("--hold", type=float, help="default: ours")
     parser.add_argument(
         "--precision", type=float, help="of the weights, per example; default: ours"
     )
@@ -38,7 +39,8 @@ def load(arguments):
 
 def prune(arguments):
     """The callback as it was asked for, in silence."""
-    return klp.PruneSections(settle_by=arguments.settle_by, verbose=0)
+    own = {} if arguments.hold is None else {"hold": arguments.hold}
+    return klp.PruneSections(settle_by=arguments.settle_by, verbose=0, **own)
 
 
 def fit(model, data, seed, epochs, arguments, **further):
@@ -104,6 +106,8 @@ def result_name(*parts, arguments):
         names.append(f"price_{arguments.price}")
     if arguments.settle_by is not None:
         names.append(f"settle_by_{arguments.settle_by}")
+    if arguments.hold is not None:
+        names.append(f"hold_{arguments.hold}")
     if arguments.precision is not None:
         names.append(f"precision_{arguments.precision}")
     return "_".join(names)
@@ -118,6 +122,8 @@ def in_words(settings):
         chosen.append(f"price {price} nats per example")
     if settle_by is not None:
         chosen.append(f"`settle_by={settle_by}`")
+    if settings.get("hold") is not None:
+        chosen.append(f"`hold={settings['hold']}`")
     if settings.get("precision") is not None:
         chosen.append(f"precision {settings['precision']} per example")
     return ", ".join(chosen) or "defaults"

@@ -20,7 +20,12 @@ import networks  # isort: skip
 import numpy as np
 
 # What can be compared, and the option that lists it.
-SETTINGS = {"price": "prices", "settle_by": "settle_bys", "precision": "precisions"}
+SETTINGS = {
+    "price": "prices",
+    "settle_by": "settle_bys",
+    "hold": "holds",
+    "precision": "precisions",
+}
 WITHOUT_GATES = {
     "dense": training.run_dense,
     "dense, under the prior": training.run_dense_under_prior,
@@ -45,6 +50,7 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--prices", type=float, nargs="+", default=[None])
     parser.add_argument("--settle-bys", type=float, nargs="+", default=[None])
+    parser.add_argument("--holds", type=float, nargs="+", default=[None])
     parser.add_argument("--precisions", type=float, nargs="+", default=[None])
     parser.add_argument("--also", nargs="*", choices=WITHOUT_GATES, default=[])
     choices.add_training_to(parser)

@@ -144,7 +144,7 @@ def open_all(gates):
 
 def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     def named(**given):
-        unset = ("train_examples", "price", "settle_by", "precision")
+        unset = ("train_examples", "price", "settle_by", "hold", "precision")
         none = dict.fromkeys(unset)
         given = {"augment": False, **none, **given}
         return argparse.Namespace(dataset="mnist", **given)
@@ -155,6 +155,7 @@ def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
     assert name() == "peers_mnist"
     assert name(train_examples=20_000) == "peers_mnist_20000"
     assert name(settle_by=0.35) == "peers_mnist_settle_by_0.35"
+    assert name(hold=0.0) == "peers_mnist_hold_0.0"
     assert name(price=0.2) == "peers_mnist_price_0.2"
     assert name(precision=0.01) == "peers_mnist_precision_0.01"
     assert name(augment=True) == "peers_mnist_augmented"
@@ -171,6 +172,7 @@ def test_the_table_says_what_is_not_the_default():
     assert choices.in_words({}) == "`settle_by=0.5`"
     chosen = choices.in_words({"price": 0.01, "settle_by": 0.35})
     assert chosen == "price 0.01 nats per example, `settle_by=0.35`"
+    assert choices.in_words({"settle_by": None, "hold": 0.0}) == "`hold=0.0`"
     chosen = choices.in_words({"settle_by": None, "precision": 0.01})
     assert chosen == "precision 0.01 per example"
 

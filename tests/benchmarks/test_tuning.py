@@ -49,9 +49,9 @@ def test_lengths_and_settings_have_results_of_their_own(monkeypatch):
     sizes = ["--size", "width=8", "--dataset", "cifar10", "--epochs", "24"]
     name = tuning.result_name(parsed(monkeypatch, *sizes, "--augment"))
     assert name == "tuning_width_8_cifar10_augmented_24_epochs"
-    options = ["--settle-bys", "0.15", "0.25", "--prices", "0.1"]
+    options = ["--settle-bys", "0.15", "0.25", "--prices", "0.1", "--holds", "0"]
     name = tuning.result_name(parsed(monkeypatch, *options))
-    assert name == "tuning_mnist_12_epochs_prices_0.1_settle_bys_0.15_0.25"
+    assert name == "tuning_mnist_12_epochs_prices_0.1_settle_bys_0.15_0.25_holds_0.0"
 
 
 def test_rows_say_nothing_of_a_test(monkeypatch, data):
