@@ -27,7 +27,7 @@ class Case(NamedTuple):
     Attributes:
         name: String, the class.
         arguments: String, as they are written.
-        make: Function from a folder to a new callback; None where it was not tried.
+        make: Function from a folder to a new callback.
         says: String, what the table says.
         refusal: Regular expression that the error matches, or None if it works.
         warning: Regular expression that the warning matches, or None.
@@ -184,9 +184,17 @@ CASES = [
     Case("ProgbarLogger", "", lambda folder: callbacks.ProgbarLogger(), "works"),
     Case(
         "OrbaxCheckpoint",
-        "",
-        None,
-        "not tried; refused with `save_weights_only=True`",
+        "directory",
+        lambda folder: callbacks.OrbaxCheckpoint(folder / "orbax"),
+        "works; each step holds the network of its time, gates and optimizer included",
+        needs="orbax",
+    ),
+    Case(
+        "OrbaxCheckpoint",
+        "directory, save_weights_only=True",
+        lambda folder: callbacks.OrbaxCheckpoint(folder, save_weights_only=True),
+        "refused: weights without their network; use `ModelCheckpoint('model.keras')`",
+        refusal="writes weights without the network",
         needs="orbax",
     ),
 ]
@@ -266,7 +274,8 @@ HEAD = """\
 
 Made by `python tests/training/callback_cases.py --write`; the tests run every row,
 before and behind the callback that prunes, and compare with a training in which the
-section stays and gives nothing.
+section stays and gives nothing. `OrbaxCheckpoint` runs where `orbax-checkpoint` is
+installed (tried with 0.12.8).
 
 "Refused" says that `fit` raises a `ValueError` before the first batch, if gates can
 move in it. A model whose gates are all decided, or frozen, trains with all of them but
