@@ -91,7 +91,7 @@ def fit_under_prior(network, data, seed, epochs, arguments):
 
 
 def result_name(*parts, arguments):
-    """A name for each part of the data and each choice: each keeps its own results.
+    """A name for each part of the data, length and choice: each keeps its own results.
 
     Args:
         *parts: Strings, what the benchmark is called and what it trains.
@@ -102,6 +102,7 @@ def result_name(*parts, arguments):
         names.append(str(arguments.train_examples))
     if arguments.augment:
         names.append("augmented")
+    names.append(f"{arguments.epochs}_epochs")
     if arguments.price is not None:
         names.append(f"price_{arguments.price}")
     if arguments.settle_by is not None:

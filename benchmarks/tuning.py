@@ -69,10 +69,9 @@ def combinations(arguments):
 
 
 def result_name(arguments):
-    """Each network, each length and each list of settings keeps a file of its own."""
+    """Each list of settings, too, keeps a file of its own."""
     unset = argparse.Namespace(**vars(arguments), **dict.fromkeys(SETTINGS))
-    name = training.result_name(unset).removeprefix("training")
-    parts = [f"tuning{name}", f"{arguments.epochs}_epochs"]
+    parts = ["tuning" + training.result_name(unset).removeprefix("training")]
     for option in SETTINGS.values():
         values = getattr(arguments, option)
         if values != [None]:

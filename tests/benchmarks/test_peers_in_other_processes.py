@@ -26,6 +26,7 @@ ARGUMENTS = argparse.Namespace(
     augment=False,
     price=None,
     settle_by=0.5,
+    hold=None,
 )
 SIZE = [("sections", 2), ("width", 4)]
 
@@ -142,25 +143,26 @@ def open_all(gates):
         gate.probability.assign(1.0)
 
 
-def test_a_part_of_a_data_set_and_a_choice_have_results_of_their_own():
+def test_a_part_of_a_data_set_a_length_and_a_choice_have_results_of_their_own():
     def named(**given):
         unset = ("train_examples", "price", "settle_by", "hold", "precision")
         none = dict.fromkeys(unset)
-        given = {"augment": False, **none, **given}
+        given = {"augment": False, "epochs": 8, **none, **given}
         return argparse.Namespace(dataset="mnist", **given)
 
     def name(**given):
         return choices.result_name("peers", arguments=named(**given))
 
-    assert name() == "peers_mnist"
-    assert name(train_examples=20_000) == "peers_mnist_20000"
-    assert name(settle_by=0.35) == "peers_mnist_settle_by_0.35"
-    assert name(hold=0.0) == "peers_mnist_hold_0.0"
-    assert name(price=0.2) == "peers_mnist_price_0.2"
-    assert name(precision=0.01) == "peers_mnist_precision_0.01"
-    assert name(augment=True) == "peers_mnist_augmented"
+    assert name() == "peers_mnist_8_epochs"
+    assert name(epochs=24) == "peers_mnist_24_epochs"
+    assert name(train_examples=20_000) == "peers_mnist_20000_8_epochs"
+    assert name(settle_by=0.35) == "peers_mnist_8_epochs_settle_by_0.35"
+    assert name(hold=0.0) == "peers_mnist_8_epochs_hold_0.0"
+    assert name(price=0.2) == "peers_mnist_8_epochs_price_0.2"
+    assert name(precision=0.01) == "peers_mnist_8_epochs_precision_0.01"
+    assert name(augment=True) == "peers_mnist_augmented_8_epochs"
     sizes = {"network": "lenet", "size": SIZE}
-    expected = "training_lenet_sections_2_width_4_mnist"
+    expected = "training_lenet_sections_2_width_4_mnist_8_epochs"
     assert training.result_name(named(**sizes)) == expected
     assert "20,000 training examples" in cells.data(vars(named(train_examples=20_000)))
     assert cells.data(vars(named(augment=True))) == "mnist, random crops and flips"

@@ -59,10 +59,10 @@ def test_peers_choose(network, fitted, under_prior):
 
 
 def test_their_results_have_a_name_of_their_own():
-    given = {"dataset": "mnist", "train_examples": None, "augment": False}
+    given = {"dataset": "mnist", "train_examples": None, "augment": False, "epochs": 8}
     given |= dict.fromkeys(["price", "settle_by", "hold", "precision"])
     names = [
         peers.result_name(argparse.Namespace(**given, under_prior=under_prior))
         for under_prior in (False, True)
     ]
-    assert names == ["peers_mnist", "peers_mnist_under_prior"]
+    assert names == ["peers_mnist_8_epochs", "peers_mnist_8_epochs_under_prior"]
