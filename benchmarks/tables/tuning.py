@@ -1,5 +1,7 @@
 """Settings beside each other, on examples held out of the training set."""
 
+import tuning
+
 from tables.cells import by_kind, data, seeds
 
 _COLUMNS = [
@@ -15,7 +17,7 @@ def lines(result):
     settings, rows = result["settings"], result["rows"]
     yield (
         f"## Settings compared: {settings['network']} on {data(settings)}, "
-        f"{settings['epochs']} epochs"
+        f"{settings['epochs']} epochs, {_compared(settings)}"
     )
     yield ""
     yield (
@@ -24,3 +26,13 @@ def lines(result):
     )
     yield ""
     yield from by_kind(rows, _COLUMNS)
+
+
+def _compared(settings):
+    # Files of before an option was there do not have it.
+    given = [
+        f"`{name}`"
+        for name, option in tuning.SETTINGS.items()
+        if settings.get(option, [None]) != [None]
+    ]
+    return " and ".join(given) or "defaults"
