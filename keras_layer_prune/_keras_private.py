@@ -132,6 +132,17 @@ def all_layers(layer) -> list:
     return list(layer._flatten_layers(include_self=True, recursive=True))
 
 
+def copy_of_operation(operation):
+    """A raw operation with the same arguments, which has not been called.
+
+    Not all of them can be made from their configs, and they have no weights. What they
+    know of their calls would keep the network alive that they are part of.
+    """
+    copy = object.__new__(type(operation))
+    vars(copy).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
+    return copy
+
+
 def copy_of_lambda(layer, name):
     """A `keras.layers.Lambda` around the same function.
 
@@ -253,6 +264,16 @@ class BuiltBeforeItsStep(keras.Model):
     (https://github.com/keras-team/keras/issues/20585). One replica's part has the same
     shapes.
     """
+
+    # Logs of its own. They are not in the lists that `evaluate` and others return if no
+    # dictionary is asked for: there, one knows a value by its place.
+    only_in_dictionaries: tuple[str, ...] = ()
+
+    def _flatten_metrics_in_order(self, logs):
+        own = self.only_in_dictionaries
+        return super()._flatten_metrics_in_order(
+            {name: value for name, value in logs.items() if name not in own}
+        )
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         strategy = self.distribute_strategy

@@ -13,7 +13,7 @@ def clone_operation(operation, name=None):
 
     Args:
         operation: Keras layer, model, or raw `keras.ops` operation.
-        name: String, a new name. None: the old one.
+        name: String, a new name of a layer. None: the old one.
 
     Returns:
         An object of the same class, with weights of its own that are yet to be set.
@@ -24,6 +24,8 @@ def clone_operation(operation, name=None):
     if hasattr(operation, "get_vocabulary"):
         # What it learned is not in its config, and never changes; it has no weights.
         return operation
+    if not isinstance(operation, keras.layers.Layer):
+        return private.copy_of_operation(operation)
     if isinstance(operation, keras.layers.Lambda):
         return private.copy_of_lambda(operation, name or operation.name)
     try:

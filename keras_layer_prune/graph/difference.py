@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.gates import check_graph
 
 
 def max_difference(model_a, model_b, inputs=None) -> float:
@@ -24,8 +25,8 @@ def max_difference(model_a, model_b, inputs=None) -> float:
 
     Raises:
         TypeError: If a model is no Keras model.
-        ValueError: If the outputs differ in number or shape, or a model cannot be
-            called on the inputs.
+        ValueError: If the outputs differ in number or shape, a model cannot be called
+            on the inputs, or there are none and `model_a` does not show its own.
 
     Example:
 
@@ -63,6 +64,8 @@ def _outputs(model, inputs) -> list:
 
 def _input_structure(model):
     graph = private.graph_of(model)
+    if graph is None and not hasattr(model, "input"):
+        check_graph(model, "model_a")
     # A sequential model has no `input` of its own.
     return model.input if graph is None else private.input_structure(graph)
 

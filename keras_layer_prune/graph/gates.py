@@ -12,6 +12,7 @@ from keras_layer_prune.graph.anatomy import (
     layers_at_work,
 )
 from keras_layer_prune.graph.status import Status, output_statuses
+from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 
 
@@ -98,8 +99,9 @@ def check_gated_network(network):
     Raises:
         TypeError: If `network` is not a Keras model.
         ValueError: If it is not a functional or built sequential model, holds no
-            gates, calls a gate more or less than once, has gates of the same name, or
-            would have an output cut off from its inputs.
+            gates, calls a gate more or less than once, has gates of the same name or
+            layers with the same weights, or would have an output cut off from its
+            inputs.
     """
     check_graph(network)
     gates = find_gates(network)
@@ -110,6 +112,7 @@ def check_gated_network(network):
             "`Add()([x, BernoulliGate()(branch)])`, or call `gate_sections(network)`."
         )
     _check_calls(network, gates)
+    check_no_ties(network)
     check_names(gates)
     _check_connection(network, gates)
 
@@ -136,6 +139,12 @@ def check_graph(network, name="network"):
         raise ValueError(
             f"The sequential model `{network.name}` is not built yet. Put a "
             "`keras.Input(shape)` first, or call `network.build(input_shape)`."
+        )
+    if isinstance(getattr(network, "network", None), keras.Model):
+        raise ValueError(
+            f"`{network.name}` is a {type(network).__name__}, which trains a network "
+            f"and is none itself. Received: {name}={network!r}. Pass its network, "
+            "`model.network`."
         )
     raise ValueError(
         f"`{network.name}` is a subclassed model ({type(network).__name__}), whose "

@@ -8,6 +8,7 @@ from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.graph.sections import read_sections
+from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.variational._checks import optional_seed
 
@@ -43,7 +44,8 @@ def gate_sections(
     Raises:
         TypeError: If `model` is not a Keras model, or an argument not of its type.
         ValueError: If its calls cannot be read, it has gates already or no residual
-            connection, or `filters` names what is not there or matches nothing.
+            connection, layers that hold the same weights, or `filters` names what is
+            not there or matches nothing.
 
     Example:
 
@@ -52,6 +54,7 @@ def gate_sections(
     >>> model = keras_layer_prune.GatedModel(network)
     """
     found = read_sections(model)
+    check_no_ties(model)
     seed = optional_seed(seed)
     _check_filters(filters)
     sections = [one.section for one in found]
@@ -70,7 +73,11 @@ def gate_sections(
         )
         for i, place in enumerate(places)
     }
-    return Retrace(inserted=inserted).rebuild(model)
+    gated = Retrace(inserted=inserted).rebuild(model)
+    for gate in inserted.values():
+        # A frozen model, too, may lose sections: its weights stay as they are.
+        gate.trainable = True
+    return gated
 
 
 def _check_filters(filters):

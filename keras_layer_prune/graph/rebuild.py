@@ -1,5 +1,7 @@
 """Networks without what their gates have closed."""
 
+import random
+
 import keras
 
 from keras_layer_prune.graph.folding import fold_seams
@@ -85,19 +87,37 @@ def served(network, closed=()) -> keras.Model:
     return fold_seams(rebuilt)
 
 
+def check_remade(network):
+    """Raise unless all layers of a network can be made again, as each pruning does."""
+    state = random.getstate()
+    Retrace().rebuild(network)
+    # Keras draws seeds of new layers from it: a training has those that it would have.
+    random.setstate(state)
+
+
 def check_decided(network):
     """Raise if gates of a network are neither at 0 nor at 1."""
-    undecided = {
-        gate.name: round(theta_of(gate), 4)
-        for gate in find_gates(network)
-        if theta_of(gate) not in (0.0, 1.0)
-    }
-    if undecided:
-        raise ValueError(
-            f"Network `{network.name}` has gates between 0 and 1: {undecided}. A "
-            "served network must be deterministic. Train for more epochs, or let "
-            "`PruneSections(settle_by=...)` decide the rest."
-        )
+    undecided = undecided_gates(network)
+    if not undecided:
+        return
+    thetas = {gate.name: round(theta_of(gate), 4) for gate in undecided}
+    frozen = [gate.name for gate in undecided if not gate.trainable]
+    advice = (
+        f"These are frozen and never decided: {frozen}. Set `gate.trainable = True` "
+        "before training, or call `model.decide(closed, opened)`."
+        if frozen
+        else "Train for more epochs, or let `PruneSections(settle_by=...)` decide the "
+        "rest. After a `fit` in which sections left, the network is `model.network`."
+    )
+    raise ValueError(
+        f"Network `{network.name}` has gates between 0 and 1: {thetas}. A served "
+        f"network must be deterministic. {advice}"
+    )
+
+
+def undecided_gates(network) -> list:
+    """Gates of a network that are neither at 0 nor at 1."""
+    return [g for g in find_gates(network) if theta_of(g) not in (0.0, 1.0)]
 
 
 def _gates_at(theta, network) -> list:

@@ -16,6 +16,7 @@ from keras import tree
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
+from keras_layer_prune.graph.copying import copy_state
 from keras_layer_prune.graph.seams import Seams
 from keras_layer_prune.graph.status import (
     Status,
@@ -66,7 +67,7 @@ class Retrace:
         """The rewritten model, with the weights and output names of the old one."""
         new_model = self._rebuild_graph(model)
         for old, new in self.copies:
-            _copy_variables(old, new)
+            copy_state(old, new)
         return new_model
 
     def _rebuild_graph(self, model, inputs=None, name=None):
@@ -89,7 +90,8 @@ class Retrace:
         )
         new_model = keras.Model(new_inputs, new_outputs, name=name or model.name)
         if not model.trainable:
-            # Only then: the setter acts on every layer inside.
+            # Only then: the setter acts on every layer inside. What trains all the
+            # same is set apart when the copies get their state.
             new_model.trainable = False
         return new_model
 
@@ -331,14 +333,3 @@ def _inherits_name(layer, former_owner) -> bool:
 def _cast(tensor, dtype):
     """A tensor in the dtype that a layer with a precision of its own gave it."""
     return tensor if tensor.dtype == dtype else keras.ops.cast(tensor, dtype)
-
-
-def _copy_variables(old, new):
-    for source, target in zip(old.variables, new.variables, strict=True):
-        target.assign(source)
-        # No config knows of a weight that was frozen by itself.
-        target.trainable = source.trainable
-    for layer in private.all_layers(new):
-        if hasattr(layer, "finalize_state"):
-            # `keras.layers.Normalization` computes with constants made of them.
-            layer.finalize_state()

@@ -16,7 +16,11 @@ from keras_layer_prune.graph.gates import (
     find_gates,
     kept_sections,
 )
-from keras_layer_prune.graph.rebuild import strip_gates
+from keras_layer_prune.graph.rebuild import (
+    check_remade,
+    strip_gates,
+    undecided_gates,
+)
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.checks import (
@@ -95,6 +99,8 @@ class GatedModel(private.BuiltBeforeItsStep):
     >>> model.export("served")
     """
 
+    only_in_dictionaries = ("data_loss", "expected_sections", "sections")
+
     def __init__(self, network, pruning_log=(), **kwargs):
         # A network whose gates are all decided has none left, and can still train.
         pruning_log = checked_pruning_log(pruning_log)
@@ -118,6 +124,11 @@ class GatedModel(private.BuiltBeforeItsStep):
     def gates(self) -> list:
         """Gates of the current network, those that are still to be decided."""
         return find_gates(self.network)
+
+    @property
+    def metrics_names(self):
+        """Names of what `evaluate` returns as a list, as Keras has them."""
+        return [n for n in super().metrics_names if n not in self.only_in_dictionaries]
 
     @property
     def output_names(self):
@@ -228,6 +239,18 @@ class GatedModel(private.BuiltBeforeItsStep):
         callbacks = listed(given.get("callbacks"))
         moves = bool(gate_movers(callbacks))
         check_callbacks(callbacks, bool(free) and moves, given.get("epochs", 1))
+        if free and moves:
+            with self.distribute_strategy.scope():
+                check_remade(self.network)
+        stuck = [
+            gate.name for gate in undecided_gates(self.network) if gate not in free
+        ]
+        if stuck and moves:
+            warnings.warn(
+                f"Frozen gates between 0 and 1 are never decided: {stuck}. Set "
+                "`gate.trainable = True`, or call `model.decide(closed, opened)`.",
+                stacklevel=3,
+            )
         if free and not moves and self.gate_step_size is None:
             warnings.warn(
                 "Nothing moves the gates in this `fit`: they draw with the "
@@ -269,7 +292,8 @@ class GatedModel(private.BuiltBeforeItsStep):
         weights = trained_weights(self.network, self.places_under_prior)
         train_size = known_train_size(self.train_size)
         prior = self.weight_prior or default_weight_prior(train_size)
-        costs = [prior.cost(weight.value) for weight in weights]
+        # Weights may be of several precisions; half of one cannot hold a sum of many.
+        costs = [prior.cost(tf.cast(weight.value, tf.float32)) for weight in weights]
         return tf.add_n([tf.zeros([]), *costs]) / train_size
 
     def compute_loss(

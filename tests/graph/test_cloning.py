@@ -51,6 +51,17 @@ def test_a_raw_operation_keeps_its_arguments():
     assert clone(np.arange(12.0).reshape(2, 6)).shape == (2, 2, 3)
 
 
+def test_a_raw_operation_needs_no_config():
+    inputs = keras.Input((2,))
+    clipped = keras.ops.clip(inputs, np.float32(0.0), np.float32(1.0))
+    operation = clipped._keras_history.operation
+    clone = clone_operation(operation)
+    np.testing.assert_array_equal(clone(np.array([[-1.0, 2.0]])), [[0.0, 1.0]])
+    clone(keras.Input((2,)))
+    # It knows nothing of the network that the old one is part of.
+    assert clone.output is not clipped and operation.output is clipped
+
+
 def test_a_lambda_layer_keeps_its_function():
     layer = keras.layers.Lambda(lambda x: 2.0 * x, name="doubled")
     clone = clone_operation(layer)

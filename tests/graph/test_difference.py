@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_layer_prune import max_difference
+from keras_layer_prune import BernoulliGate, GatedModel, max_difference
 
 
 def scaled(factor, shape=(3,), dtype="float32"):
@@ -33,6 +33,15 @@ def test_random_inputs_tell_models_apart_and_are_the_same_each_time():
 
 def test_unknown_sizes_are_filled_in():
     assert max_difference(scaled(1.0, (None, 3)), scaled(1.0, (None, 3))) == 0.0
+
+
+def test_a_gated_model_is_told_apart_from_its_network():
+    x = inputs = keras.Input((3,))
+    branch = BernoulliGate()(keras.layers.Dense(3)(x))
+    model = GatedModel(keras.Model(inputs, keras.layers.Add()([x, branch])))
+    with pytest.raises(ValueError, match=r"model_a=.*`model\.network`"):
+        max_difference(model, model.network)
+    assert max_difference(model.network, model) == 0.0
 
 
 def test_integer_inputs_are_zeros():

@@ -1,5 +1,7 @@
 """What cannot work is refused before any work, and what was there stays."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from small_models import (
 )
 
 from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune.graph.rebuild import check_remade
 
 X, Y = data()
 
@@ -57,9 +60,18 @@ def gates_of_one_name():
         (gate_called_twice, r"called more than once.*shared.*for each branch"),
         (gates_of_one_name, r"called the same.*same.*leave the names to Keras"),
         (gate_without_a_shortcut, r"only_way.*cut an output.*GatedResidual"),
+        (lambda: GatedModel(chain()), r"is a GatedModel.*`model\.network`"),
         (lambda: keras.Sequential([keras.layers.Dense(1)]), "not built yet"),
     ],
-    ids=["no_gates", "subclassed", "gate_twice", "one_name", "cut_off", "not_built"],
+    ids=[
+        "no_gates",
+        "subclassed",
+        "gate_twice",
+        "one_name",
+        "cut_off",
+        "gated_model",
+        "not_built",
+    ],
 )
 def test_networks_that_cannot_be_pruned_are_refused(make_network, message):
     with pytest.raises(ValueError, match=message):
@@ -162,11 +174,34 @@ class NoConfig(keras.layers.Dense):
         super().__init__(FEATURES, **kwargs)
 
 
-def test_a_network_that_cannot_be_rebuilt_is_left_as_it_was():
+def network_that_cannot_be_rebuilt():
     x = inputs = keras.Input((FEATURES,))
     x = NoConfig("secret", name="opaque")(x)
     x = keras.layers.Add()([x, gate("gate_0")(keras.layers.Dense(FEATURES)(x))])
-    model = compiled(freeze_gates(keras.Model(inputs, x)), train_size=len(X))
+    return keras.Model(inputs, x)
+
+
+def test_a_network_that_cannot_be_rebuilt_is_refused_before_the_first_batch():
+    model = compiled(network_that_cannot_be_rebuilt())
+    before = weights(model)
+    with pytest.raises(ValueError, match="(?s)`opaque` of class NoConfig.*`get_config"):
+        model.fit(X, X, epochs=9, verbose=0, callbacks=[PruneSections()])
+    for path, value in weights(model).items():
+        np.testing.assert_array_equal(value, before[path])
+    assert not model.optimizer.built
+
+
+def test_to_try_whether_it_can_be_rebuilt_draws_no_random_numbers():
+    network = chain()
+    random.seed(3)
+    expected = random.getstate()
+    check_remade(network)
+    assert random.getstate() == expected
+
+
+def test_a_network_that_cannot_be_rebuilt_is_left_as_it_was():
+    network = network_that_cannot_be_rebuilt()
+    model = compiled(freeze_gates(network), train_size=len(X))
     model.train_on_batch(X, X)
     network, optimizer, before = model.network, model.optimizer, weights(model)
     with pytest.raises(ValueError, match="`opaque` of class NoConfig"):

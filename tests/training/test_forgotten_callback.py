@@ -38,6 +38,24 @@ def test_fit_with_the_callback_does_not_warn(as_list):
         fit(compiled_model(), callbacks=[prune] if as_list else prune)
 
 
+@pytest.mark.parametrize("theta", [0.5, 1.0])
+def test_frozen_gates_that_nothing_will_decide_warn(theta):
+    model = compiled_model()
+    (gate,) = model.gates
+    gate.trainable = False
+    gate.probability.assign(theta)
+    prune = klp.PruneSections(verbose=0)
+    if theta == 1.0:
+        # It is decided already, and the section stays.
+        fit(model, epochs=4, callbacks=[prune])
+        assert klp.strip_gates(model.network)
+        return
+    with pytest.warns(UserWarning, match=rf"Frozen gates.*{gate.name}"):
+        fit(model, epochs=4, callbacks=[prune])
+    with pytest.raises(ValueError, match=rf"frozen and never.*{gate.name}"):
+        klp.strip_gates(model.network)
+
+
 def test_fit_with_a_step_size_does_not_warn():
     with warnings.catch_warnings():
         warnings.filterwarnings("error", FORGOTTEN)

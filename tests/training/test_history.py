@@ -116,6 +116,24 @@ def test_every_epoch_says_how_many_sections_left():
     assert history["removed"] == expected
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_lists_of_metrics_are_those_of_keras(outputs):
+    network = freeze_gates(chain())
+    twice = {"a": network.output, "b": 2.0 * network.output}
+    if outputs == 2:
+        network = keras.Model(network.input, twice)
+    metrics = ["mae"] if outputs == 1 else {"b": "mae"}
+    model = compiled(network, metrics=metrics, train_size=len(X))
+    network.compile("sgd", "mse", metrics=metrics)
+    y = Y if outputs == 1 else {"a": Y, "b": Y}
+    expected = network.evaluate(X, y, verbose=0)
+    assert model.evaluate(X, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert model.test_on_batch(X, y) == pytest.approx(expected, rel=1e-5)
+    assert len(model.train_on_batch(X, y)) == len(expected)
+    assert model.metrics_names == network.metrics_names
+    assert "data_loss" in model.evaluate(X, y, verbose=0, return_dict=True)
+
+
 def test_metrics_of_the_user_are_kept():
     model = compiled(freeze_gates(chain()), metrics=["mae"])
     history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history

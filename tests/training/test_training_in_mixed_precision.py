@@ -80,7 +80,7 @@ def test_gates_and_weights_go_where_they_go_in_float32(
         np.testing.assert_allclose(found[path], value, atol=10 * TOLERANCES[name])
 
 
-@pytest.mark.parametrize("name", TOLERANCES)
+@pytest.mark.parametrize("name", [*TOLERANCES, "bfloat16", "float64"])
 def test_the_same_sections_leave_at_the_same_steps_as_in_float32(policy, name):
     def decisions():
         keras.utils.set_random_seed(0)

@@ -1,0 +1,125 @@
+"""What no config holds stays as it is where a network is made again."""
+
+import keras
+import numpy as np
+import pytest
+from gated_networks import FEATURES, dense, gate
+
+from keras_layer_prune import gate_sections, max_difference, strip_gates
+
+X = np.random.default_rng(0).normal(size=(64, FEATURES)).astype("float32")
+
+
+class Normalized(keras.layers.Layer):
+    """A layer of a user that holds others."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(FEATURES)
+        self.norm = keras.layers.BatchNormalization()
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.norm.build(input_shape)
+
+    def call(self, inputs, training=None):
+        return self.norm(self.dense(inputs), training=training)
+
+
+class GrowsByHand(keras.layers.Layer):
+    """It gets a part that its constructor knows nothing of."""
+
+    def call(self, inputs):
+        return inputs if not hasattr(self, "extra") else self.extra(inputs)
+
+
+def gated(*first_layers, theta=1.0):
+    """A network that begins with some layers; its one section may be open."""
+    x = inputs = keras.Input((FEATURES,))
+    for layer in first_layers:
+        x = layer(x)
+    x = keras.layers.Add()([x, gate(theta)(dense()(x))])
+    return keras.Model(inputs, dense("head")(x))
+
+
+def layer_of(network, kind):
+    return next(layer for layer in network.layers if isinstance(layer, kind))
+
+
+def test_bins_that_were_learned_from_data_stay():
+    bins = keras.layers.Discretization(num_bins=4)
+    bins.adapt(X)
+    network = gated(bins, keras.layers.Rescaling(1.0))
+    slim = strip_gates(network)
+    copy = layer_of(slim, keras.layers.Discretization)
+    assert copy.bin_boundaries == bins.bin_boundaries != []
+    assert max_difference(network, slim, X) == 0.0
+
+
+def test_a_mean_that_was_learned_from_data_stays():
+    norm = keras.layers.Normalization()
+    norm.adapt(3.0 * X + 1.0)
+    network = gated(norm)
+    assert max_difference(network, strip_gates(network), X) == 0.0
+
+
+@pytest.mark.parametrize("frozen", ["all", "norm", "none"])
+def test_layers_inside_of_a_users_layer_stay_frozen(frozen):
+    layer = Normalized()
+    network = gated(layer)
+    if frozen != "none":
+        (layer if frozen == "all" else layer.norm).trainable = False
+    copy = layer_of(strip_gates(network), Normalized)
+    flags = [[x.trainable for x in (y, y.dense, y.norm)] for y in (layer, copy)]
+    assert flags[0] == flags[1]
+    assert flags[1][-1] == (frozen == "none")
+
+
+def test_regularizers_and_constraints_of_single_weights_stay():
+    network = gated(dense("stem"))
+    stem = network.get_layer("stem")
+    stem.kernel.regularizer = keras.regularizers.L2(0.5)
+    stem.bias.constraint = keras.constraints.NonNeg()
+    slim = strip_gates(network)
+    copy = slim.get_layer("stem")
+    assert float(sum(slim.losses)) == pytest.approx(0.5 * np.sum(stem.kernel**2))
+    assert isinstance(copy.bias.constraint, keras.constraints.NonNeg)
+    assert copy.bias.regularizer is copy.kernel.constraint is None
+
+
+def test_what_a_copy_would_not_hold_is_an_error():
+    layer = GrowsByHand(name="mine")
+    layer.extra = dense("extra")
+    with pytest.raises(ValueError, match="`mine` of class GrowsByHand.*other layers"):
+        strip_gates(gated(layer))
+
+
+def frozen_base(*thetas):
+    x = inputs = keras.Input((FEATURES,))
+    for index, theta in enumerate(thetas):
+        branch = dense(f"section_{index}")(x)
+        if theta is not None:
+            branch = gate(theta, name=f"gate_{index}")(branch)
+        x = keras.layers.Add(name=f"sum_{index}")([x, branch])
+    base = keras.Model(inputs, x, name="base")
+    base.trainable = False
+    return base
+
+
+def test_what_trains_inside_of_a_frozen_model_goes_on_training():
+    base = frozen_base(1.0, None)
+    base.get_layer("section_1").trainable = True
+    inputs = keras.Input((FEATURES,))
+    slim = strip_gates(keras.Model(inputs, dense("head")(base(inputs))))
+    found = {w.path.split("/")[-2] for w in slim.trainable_weights}
+    assert found == {"section_1", "head"}
+
+
+def test_gates_of_a_frozen_model_can_move():
+    base = frozen_base(None, None)
+    inputs = keras.Input((FEATURES,))
+    network = gate_sections(keras.Model(inputs, dense("head")(base(inputs))))
+    copy = network.get_layer("base")
+    assert [x.trainable for x in copy.layers if x.name.endswith("gate")] == [True, True]
+    found = {w.path.split("/")[-2] for w in network.trainable_weights}
+    assert found == {"head"}
