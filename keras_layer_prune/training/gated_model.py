@@ -89,7 +89,8 @@ class GatedModel(private.BuiltBeforeItsStep):
     Raises:
         TypeError: If `network` is not a Keras model.
         ValueError: If it has no gates, is not functional, calls a gate twice, has two
-            gates of the same name, or a gate could cut an output off from the inputs.
+            gates of the same name or two layers with the same weights, or a gate could
+            cut an output off from the inputs.
 
     Example:
 
