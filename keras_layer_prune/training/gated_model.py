@@ -3,7 +3,6 @@
 import collections
 import functools
 import inspect
-import warnings
 
 import keras
 import tensorflow as tf
@@ -16,13 +15,10 @@ from keras_layer_prune.graph.gates import (
     find_gates,
     kept_sections,
 )
-from keras_layer_prune.graph.rebuild import (
-    check_remade,
-    strip_gates,
-    undecided_gates,
-)
+from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
+from keras_layer_prune.training.before_fit import check_before_fit
 from keras_layer_prune.training.checks import (
     checked_decision,
     checked_pruning_log,
@@ -35,7 +31,7 @@ from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over
-from keras_layer_prune.training.other_callbacks import check_callbacks, gate_movers
+from keras_layer_prune.training.other_callbacks import gate_movers
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
@@ -222,7 +218,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         given = bound.arguments
         if self.compiled:
             self._set_train_size(given)
-            self._check_callbacks(given)
+            check_before_fit(self, given)
             self._rest_without_callback(given)
         put_watchers_last(given)
         decided = len(self.pruning_log)
@@ -233,32 +229,6 @@ class GatedModel(private.BuiltBeforeItsStep):
         history.decisions = range(decided, len(self.pruning_log))
         history.validation_freq = given.get("validation_freq", 1)
         return history
-
-    def _check_callbacks(self, given):
-        """Refuse those that cannot work; warn if nothing moves the gates."""
-        free = [gate for gate in self.gates if gate.trainable]
-        callbacks = listed(given.get("callbacks"))
-        moves = bool(gate_movers(callbacks))
-        check_callbacks(callbacks, bool(free) and moves, given.get("epochs", 1))
-        if free and moves:
-            with self.distribute_strategy.scope():
-                check_remade(self.network)
-        stuck = [
-            gate.name for gate in undecided_gates(self.network) if gate not in free
-        ]
-        if stuck and moves:
-            warnings.warn(
-                f"Frozen gates between 0 and 1 are never decided: {stuck}. Set "
-                "`gate.trainable = True`, or call `model.decide(closed, opened)`.",
-                stacklevel=3,
-            )
-        if free and not moves and self.gate_step_size is None:
-            warnings.warn(
-                "Nothing moves the gates in this `fit`: they draw with the "
-                "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
-                "give `compile` a `gate_step_size`.",
-                stacklevel=3,
-            )
 
     def _rest_without_callback(self, given):
         """Forget the schedule of an earlier `fit`, which may not have come to its end.

@@ -1,0 +1,47 @@
+"""What `fit` looks at before its first batch: can it work, and will the gates move?"""
+
+import warnings
+
+from keras_layer_prune.graph.rebuild import check_remade, undecided_gates
+from keras_layer_prune.training.checks import listed
+from keras_layer_prune.training.other_callbacks import check_callbacks, gate_movers
+
+
+def check_before_fit(model, given):
+    """Refuse a training that would fail in its middle; warn if gates cannot move.
+
+    Args:
+        model: Compiled `GatedModel`.
+        given: Dictionary of the arguments of `fit`.
+
+    Raises:
+        ValueError: If a callback cannot follow a network that gets smaller, or a layer
+            cannot be made again.
+    """
+    free = [gate for gate in model.gates if gate.trainable]
+    callbacks = listed(given.get("callbacks"))
+    moves = bool(gate_movers(callbacks))
+    will_shrink = bool(free) and moves
+    check_callbacks(callbacks, will_shrink, given.get("epochs", 1))
+    if will_shrink:
+        with model.distribute_strategy.scope():
+            check_remade(model.network)
+    if moves:
+        _warn_of_stuck_gates(model, free)
+    elif free and model.gate_step_size is None:
+        warnings.warn(
+            "Nothing moves the gates in this `fit`: they draw with the "
+            "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
+            "give `compile` a `gate_step_size`.",
+            stacklevel=3,
+        )
+
+
+def _warn_of_stuck_gates(model, free):
+    stuck = [gate.name for gate in undecided_gates(model.network) if gate not in free]
+    if stuck:
+        warnings.warn(
+            f"Frozen gates between 0 and 1 are never decided: {stuck}. Set "
+            "`gate.trainable = True`, or call `model.decide(closed, opened)`.",
+            stacklevel=4,
+        )
