@@ -8,12 +8,18 @@ _FEW_STEPS = 20
 
 
 def of_the_schedule(settle_by, moving_steps) -> list[str]:
-    """Lines about gates that will have too little time, or leave too little.
+    """Lines about gates that will have too little time or none, or leave too little.
 
     Args:
         settle_by: Float, share of the training after which all gates are decided.
-        moving_steps: Int, training steps in which gates move.
+        moving_steps: Int, training steps in which gates move; 0 or less if the time
+            for it was over before this `fit`.
     """
+    if moving_steps <= 0:
+        return [
+            "this `fit` begins after the gates' time, and decides them as they stand: "
+            "give one `fit` the whole schedule, or `PruneSections` a larger `settle_by`"
+        ]
     lines = []
     if moving_steps < _FEW_STEPS:
         lines.append(

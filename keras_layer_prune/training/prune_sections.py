@@ -230,7 +230,8 @@ class PruneSections(keras.callbacks.Callback):
         moves_from = max(first_step, self._step)
         self._middle = (moves_from + last_step) // 2
         moving_steps = last_step - moves_from
-        self._say(diagnostics.of_the_schedule(self._settling, moving_steps))
+        if self._free_gates():
+            self._say(diagnostics.of_the_schedule(self._settling, moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
 
@@ -294,7 +295,10 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
-            self._say(diagnostics.of_hovering({g.name: theta_of(g) for g in gates}))
+            if self._middle < self._last_step:
+                # Else they had no step to move in, which `fit` has said.
+                undecided = {gate.name: theta_of(gate) for gate in gates}
+                self._say(diagnostics.of_hovering(undecided))
             entries = self._decide(closed, opened)
             kept = [e["section"] for e in entries if e["action"] == "kept"]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])

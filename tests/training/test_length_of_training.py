@@ -139,6 +139,17 @@ def test_a_training_that_starts_late_decides_at_once():
     assert model.gates == []
 
 
+def test_a_training_that_starts_late_says_so_once(capsys):
+    model = idle_model()
+    prune_idle(model, PruneSections(), initial_epoch=5)
+    printed = capsys.readouterr().out
+    assert "begins after the gates' time" in printed
+    assert "all gates decided" in printed
+    assert "hovered" not in printed and "steps to move in" not in printed
+    prune_idle(model, PruneSections(), initial_epoch=6)
+    assert capsys.readouterr().out == ""
+
+
 def fit_unknown(epochs, initial_epoch=0, rows=48, **pruning):
     """A training on data of unknown length; what was seen of the gates."""
     model = idle_model(train_size=48)
