@@ -85,7 +85,8 @@ def test_trajectories_of_gates_that_nobody_decides_run_to_the_end():
     for gate in model.gates:
         gate.trainable = False
     prune = PruneSections(verbose=0)
-    prune_idle(model, prune, epochs=2)
+    with pytest.warns(UserWarning, match="Frozen gates"):
+        prune_idle(model, prune, epochs=2)
     for points in prune.trajectories.values():
         assert points[-1][0] == 2.0
         assert points[-1][1] == 0.5
