@@ -295,7 +295,7 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
-            if self._middle < self._last_step:
+            if self._middle < (self._last_step or 0):
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
                 self._say(diagnostics.of_hovering(undecided))
