@@ -4,9 +4,10 @@ import re
 
 import keras
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import no_sections
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.retrace import Retrace, free_name
 from keras_layer_prune.graph.sections import read_sections
 from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
@@ -24,9 +25,9 @@ def gate_sections(
     """A model with a `BernoulliGate` at the end of every prunable residual branch.
 
     With `initial_probability=1.0` its outputs are those of `model`. The gates are
-    named after their sections, `"<section>_gate"`. Layers that hold their residual
-    connections inside, such as the transformer blocks of KerasHub, are put into a
-    `GatedLayer`.
+    named after their sections, `"<section>_gate"`, with `"_more"` where a layer has
+    that name. Layers that hold their residual connections inside, such as the
+    transformer blocks of KerasHub, are put into a `GatedLayer`.
 
     Args:
         model: Functional or built sequential model without gates.
@@ -62,13 +63,14 @@ def gate_sections(
     _check_prunable(model, sections)
     chosen = {section.name for section in _chosen(sections, filters)}
     places = [one for one in found if one.section.name in chosen]
+    taken = {layer.name for layer in private.all_layers(model)}
     inserted = {
         place.edge: BernoulliGate(
             prior,
             initial_probability,
             draws,
             None if seed is None else seed + i,
-            name=f"{place.section.name}_gate",
+            name=free_name(f"{place.section.name}_gate", taken),
             dtype=place.dtype,
         )
         for i, place in enumerate(places)

@@ -1,6 +1,8 @@
 """Networks without what their gates have closed."""
 
 import random
+import warnings
+import weakref
 
 import keras
 
@@ -11,6 +13,9 @@ from keras_layer_prune.graph.gates import (
     find_gates,
 )
 from keras_layer_prune.graph.retrace import Retrace
+
+# Networks that have been replaced by smaller ones while they were trained.
+_LEFT_BEHIND: weakref.WeakSet = weakref.WeakSet()
 
 
 def remove_closed_sections(network) -> keras.Model:
@@ -65,6 +70,13 @@ def strip_gates(network) -> keras.Model:
     """
     check_graph(network)
     check_decided(network)
+    if network in _LEFT_BEHIND:
+        warnings.warn(
+            f"`{network.name}` is a network from before sections left it in training, "
+            "with the weights that it had then. What was trained on is "
+            "`model.network`.",
+            stacklevel=2,
+        )
     return served(network, _gates_at(0.0, network))
 
 
@@ -85,6 +97,11 @@ def served(network, closed=()) -> keras.Model:
     rebuilt = Retrace(closed=closed, opened=opened).rebuild(network)
     check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
     return fold_seams(rebuilt)
+
+
+def leave_behind(network):
+    """Note that a training goes on with another network in the place of this one."""
+    _LEFT_BEHIND.add(network)
 
 
 def check_remade(network):

@@ -154,14 +154,8 @@ class Retrace:
         """Arguments, with a seam where two linear layers have become neighbours."""
         if len(args) != 1 or not self._seams.calls_for(args[0], operation):
             return args
-        name = self._free_name(f"{operation.name}_seam")
+        name = free_name(f"{operation.name}_seam", self._names)
         return (self._seams.sewn(args[0], name),)
-
-    def _free_name(self, name) -> str:
-        while name in self._names:
-            name = f"{name}_more"
-        self._names.add(name)
-        return name
 
     def _call_instead(self, operation, args, kwargs):
         new = self._instead[operation]
@@ -274,6 +268,19 @@ class Retrace:
 
     def _is_touched(self, layer) -> bool:
         return any(inner in self._touched for inner in private.all_layers(layer))
+
+
+def free_name(name, taken) -> str:
+    """The name, or a longer one if it is among those that are taken; then it is, too.
+
+    Args:
+        name: String.
+        taken: Set of strings, to which it is added.
+    """
+    while name in taken:
+        name = f"{name}_more"
+    taken.add(name)
+    return name
 
 
 def edge(call, tensor) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.rebuild import leave_behind
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.training.optimizer_state import carry_over
 from keras_layer_prune.training.weights_under_prior import carried_places
@@ -30,6 +31,7 @@ def shrink(model, closed, opened):
     # Variables have to be made as the old ones were, mirrored if they were.
     with model.distribute_strategy.scope():
         replacement = _make_replacement(model, closed, opened)
+    leave_behind(model.network)
     private.replace_layer(model, "network", replacement.network)
     model.places_under_prior = replacement.places_under_prior
     if model.compiled:

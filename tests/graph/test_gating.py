@@ -261,6 +261,13 @@ def test_structures_of_inputs_and_outputs_are_kept():
     assert len(gated.output["second"]) == 2
 
 
+def test_gates_take_names_that_are_free():
+    x = inputs = keras.Input((8,))
+    x = dense_section(layers.Dense(8, name="block_gate")(x), name="block")
+    (gate,) = find_gates(klp.gate_sections(keras.Model(inputs, x)))
+    assert gate.name == "block_gate_more"
+
+
 def test_optional_inputs_stay_optional():
     x = inputs = keras.Input((8,))
     extra = keras.Input((8,), name="extra", optional=True)

@@ -16,7 +16,7 @@ from small_models import (
     weights,
 )
 
-from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune import GatedModel, PruneSections, strip_gates
 from keras_layer_prune.training.training_step import DEFAULT_PRICE
 
 OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
@@ -79,6 +79,16 @@ def test_evaluating_moves_no_gate_and_needs_no_train_size():
     assert thetas(model) == [0.5, 0.5]
     assert model.clock.step == 0
     assert model.train_size is None
+
+
+def test_the_network_from_before_sections_left_is_told_apart():
+    model = compiled(chain((1.0, 0.0)), train_size=16)
+    before = model.network
+    assert strip_gates(before)
+    model.decide(closed=[model.gates[1]])
+    with pytest.warns(UserWarning, match=r"before sections left.*`model\.network`"):
+        strip_gates(before)
+    assert strip_gates(model.network)
 
 
 def test_a_fit_of_no_epochs_changes_nothing():
