@@ -38,22 +38,26 @@ def test_fit_with_the_callback_does_not_warn(as_list):
         fit(compiled_model(), callbacks=[prune] if as_list else prune)
 
 
-@pytest.mark.parametrize("theta", [0.5, 1.0])
-def test_frozen_gates_that_nothing_will_decide_warn(theta):
+def model_with_a_frozen_gate(theta):
     model = compiled_model()
-    (gate,) = model.gates
-    gate.trainable = False
-    gate.probability.assign(theta)
-    prune = klp.PruneSections(verbose=0)
-    if theta == 1.0:
-        # It is decided already, and the section stays.
-        fit(model, epochs=4, callbacks=[prune])
-        assert klp.strip_gates(model.network)
-        return
-    with pytest.warns(UserWarning, match=rf"Frozen gates.*{gate.name}"):
-        fit(model, epochs=4, callbacks=[prune])
-    with pytest.raises(ValueError, match=rf"frozen and never.*{gate.name}"):
+    model.gates[0].trainable = False
+    model.gates[0].probability.assign(theta)
+    return model
+
+
+def test_frozen_gates_that_nothing_will_decide_warn():
+    model = model_with_a_frozen_gate(0.5)
+    name = model.gates[0].name
+    with pytest.warns(UserWarning, match=rf"Frozen gates.*{name}"):
+        fit(model, epochs=4, callbacks=[klp.PruneSections(verbose=0)])
+    with pytest.raises(ValueError, match=rf"frozen and never.*{name}"):
         klp.strip_gates(model.network)
+
+
+def test_frozen_gates_that_are_decided_do_not_warn():
+    model = model_with_a_frozen_gate(1.0)
+    fit(model, epochs=4, callbacks=[klp.PruneSections(verbose=0)])
+    assert klp.strip_gates(model.network)
 
 
 def test_fit_with_a_step_size_does_not_warn():
