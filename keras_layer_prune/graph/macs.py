@@ -26,10 +26,17 @@ _RECURRENT_CELLS = (
     keras.layers.GRUCell,
     keras.layers.LSTMCell,
 )
+_CONVOLUTIONAL_RECURRENT = (
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
+    keras.layers.ConvLSTM3D,
+)
 # Keras's own layers whose call shows all its products in a trace.
 _TRACED = (
     keras.layers.Attention,
+    keras.layers.Dot,
     keras.layers.GroupQueryAttention,
+    keras.layers.MultiHeadAttention,
     keras.layers.Wrapper,
 )
 
@@ -40,7 +47,8 @@ def call_macs(layer, inputs, outputs, arguments=None) -> int:
     Counts matrix products and convolutions; additions, normalisations and
     activations are not multiply-accumulates of weights and are left out, as in the
     papers that report such figures. Unknown sizes count as 1. Keras's layers are
-    counted by formula, those of others in a trace of their call.
+    counted by formula or in a trace of their call, those of others in a trace. Not
+    counted are raw operations (`keras.ops.matmul`) and recurrent cells of others.
 
     Args:
         layer: Built Keras layer or raw operation.
@@ -65,8 +73,8 @@ def call_macs(layer, inputs, outputs, arguments=None) -> int:
         return _count(layer.kernel.shape) * _positions(layer, outputs[0])
     if isinstance(layer, keras.layers.EinsumDense):
         return _einsum_macs(layer.equation, inputs[0].shape, layer.kernel.shape)
-    if isinstance(layer, keras.layers.MultiHeadAttention):
-        return _attention_macs(layer, inputs)
+    if isinstance(layer, _CONVOLUTIONAL_RECURRENT):
+        return _convolutional_recurrent_macs(layer, inputs[0], outputs[0])
     if isinstance(layer, keras.layers.RNN):
         return _recurrent_macs(layer, inputs[0])
     if isinstance(layer, keras.layers.Bidirectional):
@@ -119,19 +127,10 @@ def _recurrent_macs(layer, sequence) -> int:
     return _count(sequence.shape[1:2]) * sum(_count(k.shape) for k in kernels)
 
 
-def _attention_macs(layer, inputs) -> int:
-    """Four projections, scores and the weighted sum of values."""
-    query = inputs[0]
-    value = inputs[1] if len(inputs) > 1 else query
-    queries, values = _count(query.shape[1:-1]), _count(value.shape[1:-1])
-    config = layer.get_config()
-    heads, key_dim = config["num_heads"], config["key_dim"]
-    value_dim = config["value_dim"] or key_dim
-    width = int(query.shape[-1])
-    output_width = _count(config["output_shape"] or (width,))
-    projections = (
-        queries * width * heads * key_dim
-        + values * int(value.shape[-1]) * heads * (key_dim + value_dim)
-        + queries * heads * value_dim * output_width
-    )
-    return projections + heads * queries * values * (key_dim + value_dim)
+def _convolutional_recurrent_macs(layer, sequence, output) -> int:
+    """At each step and place, what comes in and what came out before."""
+    cell, rank = layer.cell, layer.cell.rank
+    kernels = _count(cell.kernel.shape) + _count(cell.recurrent_kernel.shape)
+    is_last = cell.data_format == "channels_last"
+    places = output.shape[-rank - 1 : -1] if is_last else output.shape[-rank:]
+    return _count(sequence.shape[1:2]) * _count(places) * kernels

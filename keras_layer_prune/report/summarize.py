@@ -18,7 +18,8 @@ class Summary(NamedTuple):
     Attributes:
         name: String, the network's name.
         parameters: Int.
-        macs: Int, multiply-accumulates per example.
+        macs: Int, multiply-accumulates per example; sizes that are not known count
+            as 1.
         latency: Float, median seconds of a call with one example, or None.
         sections: List of dictionaries, one for each gate: `name`, `theta`,
             `parameters`, `macs`, and `latency`, the seconds of a call that leave with

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from gated_networks import randomized
 
+from keras_layer_prune import summarize
 from keras_layer_prune.graph.macs import call_macs
 from keras_layer_prune.graph.traced_macs import traced_macs
 
@@ -146,6 +147,31 @@ def test_attention_to_another_sequence_has_those_of_both_lengths():
     assert macs_of(layer, (5, 4), (6, 9)) == expected
 
 
+def macs_of_network(*outputs):
+    """Those of all calls that outputs need, however they were called."""
+    inputs = list(keras.utils.get_source_inputs(outputs[0]))
+    return summarize(keras.Model(inputs, list(outputs)), latency=False).macs
+
+
+def test_attention_may_be_called_by_name_in_any_order():
+    query, value = keras.Input((5, 4)), keras.Input((6, 9))
+    layer = layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    output = layer(value=value, key=value, query=query)
+    assert macs_of_network(output) == attention(5, 6, 4, 9, 2, 3, 3, 4)
+
+
+def test_a_mask_is_not_taken_for_what_is_attended_to():
+    tokens = keras.Input((None,))
+    x = layers.Embedding(9, 4, mask_zero=True)(tokens)
+    output = layers.MultiHeadAttention(2, 3)(query=x, value=x)
+    assert macs_of_network(output) == attention(1, 1, 4, 4, 2, 3, 3, 4)
+
+
+def test_a_dot_product_of_sequences_has_those_of_every_pair():
+    x, y = keras.Input((5, 4)), keras.Input((6, 4))
+    assert macs_of_network(layers.Dot(axes=2)([x, y])) == 5 * 6 * 4
+
+
 def grouped_attention(queries, values, width, heads, value_heads, head_dim):
     """The same, with fewer heads of keys and values than of queries."""
     count = 0
@@ -184,6 +210,26 @@ def test_recurrent_layers_have_those_of_every_step(name):
 def test_recurrent_layers_in_both_directions_have_those_of_both():
     layer = layers.Bidirectional(layers.GRU(3, return_sequences=True))
     assert macs_of(layer, (5, 7)) == 2 * recurrent(5, 7, 3, RECURRENT["GRU"])
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("rank", [1, 2])
+def test_convolutional_recurrent_layers_have_those_of_every_step(
+    rank, return_sequences
+):
+    layer = getattr(layers, f"ConvLSTM{rank}D")(
+        3, 2, padding="same", return_sequences=return_sequences
+    )
+    # At each place of each step: two features and three of the state, under 2 x 2
+    # kernels (2 in one dimension), for three units of four gates.
+    places = 6**rank
+    expected = 5 * places * 2**rank * (2 + 3) * 3 * 4
+    assert macs_of(layer, (5, *[6] * rank, 2)) == expected
+
+
+def test_the_state_of_a_convolutional_recurrent_layer_is_smaller_without_padding():
+    layer = layers.ConvLSTM2D(3, 3)
+    assert macs_of(layer, (5, 6, 6, 2)) == 5 * 4 * 4 * 9 * (2 + 3) * 3 * 4
 
 
 def test_stacked_cells_have_those_of_each():
@@ -249,14 +295,6 @@ def test_what_is_counted_in_a_trace_is_what_the_formulas_say(name):
     layer, inputs = make(), keras.Input(shape)
     layer(inputs)
     assert traced_macs(layer, ((inputs,), {})) == macs_of(layer, shape)
-
-
-def test_attention_in_a_trace_has_what_the_formula_says():
-    layer = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=7)
-    inputs = [keras.Input((5, 4)), keras.Input((6, 9))]
-    layer(*inputs)
-    counted = traced_macs(layer, (tuple(inputs), {}))
-    assert counted == macs_of(layer, (5, 4), (6, 9))
 
 
 def test_a_trace_leaves_no_losses_behind():
