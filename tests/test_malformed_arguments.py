@@ -190,7 +190,7 @@ CALLS = {
         lambda p: klp.plot_gates,
         {
             "trajectories": lambda p: {"gate": [(0.0, 0.5)]},
-            "path": os.devnull,
+            "path": lambda p: p["folder"] / "gates.png",
             "settled_at": None,
         },
     ),

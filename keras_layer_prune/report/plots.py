@@ -1,6 +1,7 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
-from keras_layer_prune.variational._checks import checked_path, finite_number
+from keras_layer_prune.report.outcome import STAYS, outcome
+from keras_layer_prune.variational._checks import checked_new_path, finite_number
 
 # A line is told apart by its colour and, where colours come round again, its dashes.
 _COLOURS = 10
@@ -13,15 +14,17 @@ MATPLOTLIB_ADVICE = "Plots need matplotlib: `pip install keras_layer_prune[examp
 
 
 def plot_gates(trajectories, path, settled_at=None):
-    """Draw the probability of every gate over the training into a PNG.
+    """Draw the probability of every gate over the training.
 
     Args:
         trajectories: Dictionary from gate name to a list of pairs (epoch, theta), as
             in `PruneSections.trajectories`.
-        path: Where the picture is written.
+        path: Path of a file that does not exist yet; its suffix says which kind of
+            picture, as `.png` or `.pdf`.
         settled_at: Float, the epoch at which all gates were decided, marked if given.
 
     Raises:
+        FileExistsError: If `path` exists.
         ImportError: If matplotlib is not installed.
         TypeError: If an argument is not of its type.
         ValueError: If a gate has no points, or a number is not finite.
@@ -40,14 +43,14 @@ def plot_gates(trajectories, path, settled_at=None):
     axes = figure.add_subplot()
     for index, (name, points) in enumerate(trajectories.items()):
         epochs, thetas = zip(*points, strict=True)
-        stays = thetas[-1] > 0.5
+        became = outcome(thetas[-1])
         axes.plot(
             epochs,
             thetas,
             color=f"C{index % _COLOURS}",
             linestyle=_DASHES[index // _COLOURS % len(_DASHES)],
-            linewidth=1.8 if stays else 1.2,
-            label=f"{name} {'stays' if stays else 'removed'}",
+            linewidth=1.8 if became == STAYS else 1.2,
+            label=f"{name} {became}",
         )
     if settled_at is not None:
         axes.axvline(settled_at, color="black", linewidth=0.8, linestyle=":")
@@ -67,7 +70,7 @@ def _checked(trajectories, path, settled_at) -> str:
     if settled_at is not None:
         finite_number("settled_at", settled_at)
     check_trajectories(trajectories)
-    return checked_path(path)
+    return checked_new_path(path)
 
 
 def check_trajectories(trajectories):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_layer_prune.graph.gates import kept_sections
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
+from keras_layer_prune.report.outcome import REMOVED, STAYS, outcome
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
@@ -23,8 +24,8 @@ h2 { margin-top: 2em; font-size: 1.1em; }
 
 # Of what this package reports; what a user's metric is counted in, nobody knows.
 _UNITS = {
-    "loss": "nats per example, with the prices of gates and weights",
-    "data_loss": "nats per example, of the data alone",
+    "loss": "in units of the loss; in training with prices of gates and weights",
+    "data_loss": "in units of the loss, of the data alone",
     "sections": "how many the network has",
     "expected_sections": "the sum of the probabilities of gates, and what was kept",
     "removed": "sections that left in an epoch",
@@ -122,12 +123,12 @@ def _share(part, whole) -> str:
 def _network(model, trajectories) -> str:
     """The sections as bars, in the network's order where it is known."""
     kept = kept_sections(model.pruning_log)
-    parts = {
-        entry["section"]: (entry["macs"], entry["section"] in kept)
-        for entry in model.pruning_log
-    }
+    parts = {}
+    for entry in model.pruning_log:
+        became = STAYS if entry["section"] in kept else REMOVED
+        parts[entry["section"]] = (entry["macs"], became)
     for section in summarize(model.network, latency=False).sections:
-        parts[section["name"]] = (section["macs"], True)
+        parts[section["name"]] = (section["macs"], outcome(section["theta"]))
     order = [name for name in trajectories if name in parts]
     order += [name for name in parts if name not in order]
     if not order:

@@ -2,12 +2,15 @@
 
 import html
 
+from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED
+
 _COLOURS = (
     "#2563eb #dc2626 #059669 #f59e0b #7c3aed #06b6d4 #ec4899 #65a30d #78350f #64748b"
 ).split()
 # A line is told apart by its colour and, where colours come round again, its dashes.
 _DASHES = ("none", "6 3", "2 3", "10 3 2 3")
 _WIDTH, _HEIGHT = 720, 220
+_OPACITY = {STAYS: 1.0, UNDECIDED: 0.5, REMOVED: 0.15}
 # Room for the title, for numbers at the left, and for epochs below.
 _TOP, _LEFT, _RIGHT, _BOTTOM = 30, 60, 10, 36
 _LEGEND_ROW = 18
@@ -30,7 +33,7 @@ def line_chart(series, label) -> str:
     # Upwards, as plots are read, though SVG counts downwards.
     upward = _Scale([y for _, y in points], _HEIGHT - _BOTTOM, _TOP)
     lines = [
-        f'<polyline fill="none" {_look(index)} '
+        f'<polyline fill="none" stroke-linecap="round" {_look(index)} '
         f'points="{_places(line, across, upward)}">'
         f"<title>{html.escape(name)}</title></polyline>"
         for index, (name, line) in enumerate(series.items())
@@ -66,7 +69,7 @@ def bars(parts) -> str:
     """A network as a row of bars as wide as their cost, what has left faded.
 
     Args:
-        parts: List of tuples (name, cost, whether it stays), from input to output.
+        parts: List of tuples (name, cost, outcome), from input to output.
 
     Returns:
         String, an SVG element; name and cost appear when the pointer rests on a bar.
@@ -74,14 +77,13 @@ def bars(parts) -> str:
     whole = sum(cost for _, cost, _ in parts) or 1
     gap, left, drawn = 3, 0.0, []
     room = _WIDTH - gap * len(parts)
-    for name, cost, stays in parts:
+    for name, cost, became in parts:
         # What costs next to nothing is still to be seen.
         width = max(2.0, room * cost / whole)
         drawn.append(
             f'<rect x="{left:.1f}" y="4" width="{width:.1f}" height="40" rx="3" '
-            f'fill="{_COLOURS[0]}" opacity="{1.0 if stays else 0.15}">'
-            f"<title>{html.escape(name)}: {cost:,} MACs, "
-            f"{'stays' if stays else 'removed'}</title></rect>"
+            f'fill="{_COLOURS[0]}" opacity="{_OPACITY[became]}">'
+            f"<title>{html.escape(name)}: {cost:,} MACs, {became}</title></rect>"
         )
         left += width + gap
     return _picture("".join(drawn), 48, max(_WIDTH, left))
@@ -102,6 +104,8 @@ class _Scale:
 
 
 def _places(line, across, upward) -> str:
+    # A line needs two ends to be drawn; one place twice is a dot.
+    line = line * 2 if len(line) == 1 else line
     return " ".join(f"{across(x):.1f},{upward(y):.1f}" for x, y in line)
 
 

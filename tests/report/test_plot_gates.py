@@ -12,6 +12,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 PATHS = {
     "gate_0": [(0.0, 0.9), (1.0, 0.5), (2.0, 0.0)],
     "gate_1": [(0.0, 0.9), (2.0, 1.0)],
+    "gate_2": [(0.0, 0.9), (2.0, 0.4)],
 }
 
 
@@ -37,6 +38,14 @@ def test_a_png_is_written(tmp_path):
     assert path.read_bytes().startswith(PNG)
 
 
+def test_nothing_is_overwritten(tmp_path):
+    path = tmp_path / "gates.png"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="gates.png"):
+        plot_gates(PATHS, path)
+    assert path.read_text() == "mine"
+
+
 def test_every_gate_is_a_line_through_its_points(tmp_path, figures):
     plot_gates(PATHS, tmp_path / "gates.png")
     (axes,) = figures[0].axes
@@ -47,7 +56,7 @@ def test_every_gate_is_a_line_through_its_points(tmp_path, figures):
 def test_the_legend_says_what_became_of_each_gate(tmp_path, figures):
     plot_gates(PATHS, tmp_path / "gates.png")
     texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert texts == ["gate_0 removed", "gate_1 stays"]
+    assert texts == ["gate_0 removed", "gate_1 stays", "gate_2 undecided"]
 
 
 def test_the_end_of_the_decisions_is_marked_if_given(tmp_path, figures):

@@ -25,8 +25,10 @@ def made(metrics=("mae",)):
 def fitted(model, **arguments):
     """The model, its history and its `PruneSections`."""
     prune = klp.PruneSections(verbose=0)
+    others = arguments.pop("callbacks", [])
     arguments = {"epochs": 8, "validation_split": 0.25, "verbose": 0, **arguments}
-    return model, model.fit(DATA, DATA[:, :1], callbacks=[prune], **arguments), prune
+    callbacks = [prune, *others]
+    return model, model.fit(DATA, DATA[:, :1], callbacks=callbacks, **arguments), prune
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_pictures_have_titles_with_units_where_they_are_known(run, tmp_path):
     for title in (
         "Sections, as wide as their MACs",
         ">probability that a gate is open<",
-        ">data_loss: nats per example, of the data alone<",
+        ">data_loss: in units of the loss, of the data alone<",
         ">removed: sections that left in an epoch<",
         ">mae<",
     ):
@@ -172,3 +174,40 @@ def test_a_report_does_not_overwrite_a_file(run, tmp_path):
 def test_a_report_of_a_plain_model_is_an_error(tmp_path):
     with pytest.raises(TypeError, match="`model` must be a `GatedModel`"):
         klp.write_report(keras.Sequential([keras.Input((1,))]), tmp_path / "r.html")
+
+
+class InterruptInEpoch(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_has_its_own_curves_and_decisions(tmp_path):
+    model, *_ = fitted(made())
+    with pytest.raises(KeyboardInterrupt):
+        fitted(model, validation_freq=2, callbacks=[InterruptInEpoch(4)])
+    assert model.history.epoch == [0, 1, 2, 3]
+    path = tmp_path / "report.html"
+    text = written((model,), path, model.history)
+    assert across(text, "val_mae") == across(text, "mae")[1::2]
+    # Decided in the `fit` before.
+    assert not re.search(r"<td>\d\.\d{4} / \d\.\d{4}</td>", text)
+
+
+def test_a_fit_that_does_not_begin_leaves_the_history_of_the_last_one():
+    model, history, _ = fitted(made())
+    known = history.decisions, history.validation_freq
+    with pytest.raises(ValueError, match="cardinality"):
+        model.fit(DATA, DATA[:3], validation_freq=3, verbose=0)
+    assert model.history is history
+    assert (history.decisions, history.validation_freq) == known
+
+
+def test_gates_that_are_undecided_are_called_so(tmp_path):
+    model = made()
+    text = written((model,), tmp_path / "report.html")
+    assert text.count(" MACs, undecided</title>") == 2

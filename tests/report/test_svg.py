@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED
 from keras_layer_prune.report.svg import bars, line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -43,6 +44,10 @@ def test_lines_share_their_scales():
 def test_a_single_value_and_names_that_html_knows_can_be_drawn():
     drawn = lines(line_chart({"<gate & co>": [(0, 1.0)]}, "a < b"))
     assert list(drawn) == ["<gate & co>"]
+    # A line through one place alone is none; from there to there, with round ends, it
+    # is a dot.
+    first, last = drawn["<gate & co>"]
+    assert first == last
 
 
 def many(count, name="bernoulli_gate_{}"):
@@ -88,7 +93,7 @@ def test_texts_are_inside_of_the_picture_and_apart_from_each_other(count, name):
 
 
 def test_bars_are_as_wide_as_the_costs_and_faded_where_removed():
-    small, large = rectangles(bars([("a", 100, True), ("b", 300, False)]))
+    small, large = rectangles(bars([("a", 100, STAYS), ("b", 300, REMOVED)]))
     widths = [float(bar.get("width")) for bar in (small, large)]
     assert widths[1] == pytest.approx(3 * widths[0], rel=0.01)
     assert float(small.get("opacity")) == 1.0
@@ -97,6 +102,13 @@ def test_bars_are_as_wide_as_the_costs_and_faded_where_removed():
     assert "b: 300 MACs, removed" in large.find(f"{SVG}title").text
 
 
+def test_what_is_undecided_is_neither():
+    bar, *others = rectangles(bars([(w, 1, w) for w in (UNDECIDED, STAYS, REMOVED)]))
+    assert "undecided" in bar.find(f"{SVG}title").text
+    opacities = [float(other.get("opacity")) for other in others]
+    assert max(opacities) > float(bar.get("opacity")) > min(opacities)
+
+
 def test_a_bar_that_costs_nothing_is_still_to_be_seen():
-    nothing, _ = rectangles(bars([("a", 0, True), ("b", 10, True)]))
+    nothing, _ = rectangles(bars([("a", 0, STAYS), ("b", 10, STAYS)]))
     assert float(nothing.get("width")) > 0
