@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import types
 
 import keras
 
@@ -29,10 +30,10 @@ def clone_operation(operation, name=None):
     if isinstance(operation, keras.layers.Lambda):
         return private.copy_of_lambda(operation, name or operation.name)
     try:
-        config = _config(operation)
+        config, functions = _config(operation)
         if name is not None:
             config["name"] = name
-        with keras.saving.custom_object_scope(_own_objects(operation)):
+        with keras.saving.custom_object_scope({**_own_classes(operation), **functions}):
             return type(operation).from_config(config)
     except Exception as error:
         raise ValueError(
@@ -68,26 +69,61 @@ def without_initial_values(layer):
             setattr(layer, name, value)
 
 
-def _config(operation) -> dict:
-    """A config that holds functions themselves, which need no name to be found by."""
-    config = operation.get_config()
-    functions = {
-        name: getattr(operation, name)
-        for name in config
-        if inspect.isfunction(getattr(operation, name, None))
-    }
-    return {**config, **functions}
+def users_functions(layer) -> list[tuple]:
+    """Functions that a layer and those in it hold, but for Keras's own.
+
+    Returns:
+        List of tuples (layer, name of the attribute, function).
+    """
+    return [
+        (part, attribute, value)
+        for part in private.all_layers(layer)
+        for attribute, value in vars(part).items()
+        # Keras puts methods of its own around those of a class.
+        if inspect.isfunction(value)
+        and not hasattr(type(part), attribute)
+        and not str(value.__module__).startswith("keras.")
+    ]
 
 
-def _own_objects(operation) -> dict[str, object]:
+def _config(operation) -> tuple[dict, dict]:
+    """A config, and the functions that it names.
+
+    A config holds names only, and Keras or another layer may have a function of the
+    same name, or it has none. So each is called otherwise while the config is made.
+    """
+    held = users_functions(operation)
+    functions = {f"function_{i}_of_the_user": held[i][2] for i in range(len(held))}
+    try:
+        for name, (layer, attribute, function) in zip(functions, held, strict=True):
+            vars(layer)[attribute] = _named(name, function)
+        config = operation.get_config()
+    finally:
+        for layer, attribute, function in held:
+            vars(layer)[attribute] = function
+    for key, value in config.items():
+        if inspect.isfunction(value):
+            config[key] = functions.get(value.__name__, value)
+    return config, functions
+
+
+def _named(name, function):
+    """The same function under another name."""
+    return types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        name,
+        function.__defaults__,
+        function.__closure__,
+    )
+
+
+def _own_classes(operation) -> dict[str, object]:
     """What a layer is made of, so that it need not be registered with Keras."""
-    if not isinstance(operation, keras.layers.Layer):
-        return {}
     layers = private.all_layers(operation)
     parts = [part for layer in layers for part in vars(layer).values()]
-    functions = {f.__name__: f for f in parts if inspect.isfunction(f)}
     classes = {type(part).__name__: type(part) for part in parts if _has_config(part)}
-    return {**functions, **classes, **{type(x).__name__: type(x) for x in layers}}
+    return {**classes, **{type(x).__name__: type(x) for x in layers}}
 
 
 def _has_config(part) -> bool:

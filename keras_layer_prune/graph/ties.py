@@ -1,12 +1,22 @@
-"""Weights that two layers hold, which a rebuilt network could not keep tied."""
+"""Weights that are used in two places, which a rebuilt network could not keep tied."""
+
+import inspect
 
 import keras
+from keras import tree
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.cloning import users_functions
+
+_WHY = (
+    "Whenever sections leave, layers are made again with weights of their own, and the "
+    "two would train apart."
+)
 
 
 def check_no_ties(network):
-    """Raise if layers of a network hold the same weights.
+    """Raise if a weight of a network is used elsewhere than in its layer.
 
     One layer that is called several times is no such case.
 
@@ -14,8 +24,18 @@ def check_no_ties(network):
         network: Functional or built sequential model.
 
     Raises:
-        ValueError: If two layers hold one weight.
+        ValueError: If two layers hold one weight, or a raw operation or a function
+            has one of a layer.
     """
+    owners = _owners(network)
+    for layer in private.all_layers(network):
+        _check_operands(layer, owners)
+    for layer, _, function in users_functions(network):
+        _check_function(layer, function, owners)
+
+
+def _owners(network) -> dict[int, keras.layers.Layer]:
+    """The layer of each weight, by the weight's `id`."""
     owners: dict[int, keras.layers.Layer] = {}
     for layer in {use.layer: None for use in layers_at_work(network)}:
         for weight in layer.weights:
@@ -23,8 +43,42 @@ def check_no_ties(network):
             if other is not layer:
                 raise ValueError(
                     f"Layers `{other.name}` and `{layer.name}` hold the same weight, "
-                    f"`{weight.path}`. Whenever sections leave, layers are made again "
-                    "with weights of their own, and the two would train apart. Call "
-                    "one layer in both places, as `keras.layers.ReversibleEmbedding` "
-                    "is, or give each of the two its own weights."
+                    f"`{weight.path}`. {_WHY} Call one layer in both places, as "
+                    "`keras.layers.ReversibleEmbedding` is, or give each of the two "
+                    "its own weights."
                 )
+    return owners
+
+
+def _check_operands(model, owners):
+    """Raise if a call in a model takes a weight of a layer."""
+    graph = private.graph_of(model)
+    for call in private.calls(graph) if graph else ():
+        for value in tree.flatten((call.args, call.kwargs)):
+            if id(value) in owners:
+                _refuse(call.operation, value, owners)
+
+
+def _check_function(layer, function, owners):
+    """Raise if what a function sees around it holds a weight of another layer."""
+    seen = inspect.getclosurevars(function)
+    for value in (*seen.nonlocals.values(), *seen.globals.values()):
+        for weight in _weights(value):
+            owner = owners.get(id(weight))
+            # What is made of a layer's own parts is made again with it.
+            if owner is not None and layer not in private.all_layers(owner):
+                _refuse(layer, weight, owners)
+
+
+def _weights(value) -> list:
+    if isinstance(value, keras.Variable):
+        return [value]
+    return value.weights if isinstance(value, keras.layers.Layer) else []
+
+
+def _refuse(operation, weight, owners):
+    raise ValueError(
+        f"`{operation.name}` takes the weight `{weight.path}` of the layer "
+        f"`{owners[id(weight)].name}`. {_WHY} Let one layer do both, and call it in "
+        "both places, as `keras.layers.ReversibleEmbedding` is."
+    )

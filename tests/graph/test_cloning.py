@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+import keras_layer_prune as klp
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.cloning import clone_operation
 
 
@@ -78,6 +80,90 @@ def test_a_lambda_layer_keeps_its_function():
 def test_a_copy_can_have_another_name(layer):
     assert clone_operation(layer, "new").name == "new"
     assert clone_operation(layer).name == "old"
+
+
+def relu(x):
+    """Not the one of Keras."""
+    return keras.ops.leaky_relu(x, 0.3)
+
+
+def another(function):
+    """A function of the same name."""
+
+    def relu(x):
+        return function(x) + 1.0
+
+    return relu
+
+
+FUNCTIONS = {
+    "with a name of Keras's": (relu,),
+    "without a name": (lambda x: 2.0 * x,),
+    "of equal names": (relu, another(relu)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "around",
+    [keras.Sequential, keras.layers.Wrapper, klp.GatedResidual, klp.GatedLayer],
+)
+def test_a_copy_computes_with_the_users_functions(name, around):
+    functions = FUNCTIONS[name]
+    dense = [keras.layers.Dense(3, activation=f) for f in functions]
+    row = keras.Sequential([keras.Input((3,)), *dense])
+    layer = row if around is keras.Sequential else around(row)
+    before = functions_in(layer)
+    assert set(before) == set(functions)
+    assert functions_in(clone_operation(layer)) == before
+    # The old layer is as it was.
+    assert functions_in(layer) == before
+
+
+def functions_in(layer):
+    parts = private.all_layers(layer)
+    return [part.activation for part in parts if isinstance(part, keras.layers.Dense)]
+
+
+def test_a_lambda_layer_inside_of_a_layer_keeps_its_function():
+    doubled = keras.layers.Lambda(lambda x: factor * x)
+    factor = 2.0
+    section = keras.Sequential([keras.Input((3,)), doubled, keras.layers.Dense(3)])
+    clone = clone_operation(klp.GatedResidual(section))
+    assert clone.section.layers[0].function is doubled.function
+
+
+class ReadsItsConfig(keras.layers.Layer):
+    """A layer that makes its function from what a file would hold."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activation
+
+    def get_config(self):
+        activation = keras.saving.serialize_keras_object(self.activation)
+        return {**super().get_config(), "activation": activation}
+
+    @classmethod
+    def from_config(cls, config):
+        activation = keras.saving.deserialize_keras_object(config.pop("activation"))
+        return cls(activation, **config)
+
+
+class HandsItOn(ReadsItsConfig):
+    """A layer whose config holds the function itself."""
+
+    def get_config(self):
+        return {**super().get_config(), "activation": self.activation}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@pytest.mark.parametrize("kind", [ReadsItsConfig, HandsItOn])
+def test_a_layer_may_write_its_function_down_as_it_likes(kind):
+    assert clone_operation(kind(relu)).activation is relu
 
 
 def test_a_layer_without_a_config_is_an_error_whose_advice_works():
