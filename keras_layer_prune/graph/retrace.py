@@ -129,7 +129,7 @@ class Retrace:
             return [_cast(output, call.outputs[0].dtype)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)
-        if is_rectifier(operation) and args and _is_rectified(args[0]):
+        if is_rectifier(operation) and args and _is_rectified(call, args[0]):
             return [args[0]]
         return tree.flatten(self._call_clone(operation, args, kwargs))
 
@@ -178,7 +178,7 @@ class Retrace:
         if len(kept) == 1 and _is_passed_on(kept[0], call):
             left = values.tensor(kept[0])
             self._seams.tear(left)
-            return left
+            return _masked_as(call.outputs[0], left)
         wanted = call.outputs[0]
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
             new_operands = [values.tensor(x) for x in kept]
@@ -302,21 +302,34 @@ def _kept_outputs(functional, statuses, inputs):
     return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
 
 
-def _is_rectified(tensor) -> bool:
-    return is_rectifier(private.producer(tensor))
+def _is_rectified(call, tensor) -> bool:
+    """Whether a call of a rectifier does nothing at all to a tensor."""
+    return (
+        is_rectifier(private.producer(tensor))
+        and tensor.dtype == call.outputs[0].dtype
+        and getattr(call.operation, "activity_regularizer", None) is None
+    )
 
 
 def _is_passed_on(tensor, addition) -> bool:
-    """Whether an addition of a tensor and zeros is the tensor, in all respects."""
+    """Whether an addition of a tensor and zeros is the tensor, but for its mask."""
     total = addition.outputs[0]
-    # Keras gives a sum no mask if one operand has none.
-    has_mask = [private.mask_of(x) is not None for x in (tensor, total)]
     return (
         passes_on(addition.operation, _position(tensor, addition))
         and tuple(tensor.shape) == tuple(total.shape)
         and tensor.dtype == total.dtype
-        and has_mask[0] == has_mask[1]
     )
+
+
+def _masked_as(old, new):
+    """A tensor that is left of a sum, without its mask if the sum had none.
+
+    Keras gives a sum no mask if one operand has none.
+    """
+    if private.mask_of(old) is None and private.mask_of(new) is not None:
+        # A raw operation passes none on.
+        return keras.ops.copy(new)
+    return new
 
 
 def _position(tensor, call) -> int:

@@ -10,7 +10,7 @@ _ZERO_TO_ZERO = set(
     """
     Flatten Reshape Permute RepeatVector Identity Transpose Squeeze ExpandDims
     Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    UpSampling1D UpSampling2D UpSampling3D BroadcastTo Cast GetItem
+    UpSampling1D UpSampling2D UpSampling3D BroadcastTo Cast Copy GetItem
     AveragePooling1D AveragePooling2D AveragePooling3D
     MaxPooling1D MaxPooling2D MaxPooling3D Mean Sum
     GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D

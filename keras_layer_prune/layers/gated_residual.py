@@ -106,6 +106,11 @@ class GatedResidual(keras.layers.Layer):
             )
         return kept + self.gate(branch)
 
+    def compute_mask(self, inputs, mask=None):
+        """The mask of the input, where the output has as many steps."""
+        after = self.compute_output_shape(inputs.shape)
+        return mask if may_be_equal(after[1:2], inputs.shape[1:2]) else None
+
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""
         if self.shortcut is not None:

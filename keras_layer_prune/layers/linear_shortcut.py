@@ -116,7 +116,8 @@ def _plan(section, input_shape, output_shape) -> _Plan:
     channels = before.pop(axis), after.pop(axis)
     lengths = list(zip(before[1:], after[1:], strict=False))
     ranks = (len(input_shape), len(output_shape))
-    strides = [s for s in strides if len(s) == rank]
+    # Those of users' layers may be anything.
+    strides = [s for s in strides if isinstance(s, tuple) and len(s) == rank]
     return _Plan(ranks, formats, lengths, channels, strides)
 
 

@@ -311,3 +311,17 @@ def test_the_example_of_the_docstring_is_true():
     made = linear_shortcut(section, (None, 28, 28, 1), (None, 24, 24, 6), "first")
     names = [f"<{type(x).__name__} name={x.name}>" for x in made.layers]
     assert f"[{', '.join(names)}]" in linear_shortcut.__doc__
+
+
+class Halved(layers.Layer):
+    """Takes every other place; its strides are an int, as a user may have them."""
+
+    strides = 2
+
+    def call(self, inputs):
+        return inputs[:, ::2]
+
+
+def test_strides_of_users_layers_may_be_anything():
+    layer = GatedResidual(Halved())
+    assert layer(examples(6, 4, rows=2)).shape == (2, 3, 4)
