@@ -66,7 +66,8 @@ class FoundSection(NamedTuple):
         edge: Key of the place between branch and addition, see `edge`; for a block,
             of the place around it, see `around`.
         layers: Set of the layers that would leave.
-        dtype: Policy of the gate. None: that of the session.
+        dtype: Policy of the gate, which must not round what it multiplies. None: that
+            of the session.
     """
 
     section: Section
@@ -135,7 +136,8 @@ def _section(place, shortcut, tensor, whole, names) -> FoundSection:
         reason=reason,
         advice=advice_on_branch(place, shortcut, tensor, leaving),
     )
-    return FoundSection(section, edge(place.call, tensor), {use.layer for use in gone})
+    layers = {use.layer for use in gone}
+    return FoundSection(section, edge(place.call, tensor), layers, tensor.dtype)
 
 
 def _block(block, names) -> FoundSection:

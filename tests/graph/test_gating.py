@@ -469,3 +469,19 @@ def test_a_subclassed_model_is_told_to_become_functional():
 def test_what_is_no_model_is_refused():
     with pytest.raises(TypeError, match="Expected a Keras model"):
         klp.gate_sections("ResNet50")
+
+
+def test_gates_do_not_round_what_they_multiply():
+    x = inputs = keras.Input((8,))
+    network = keras.Model(inputs, dense_section(x))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        gated = klp.gate_sections(network, initial_probability=1.0)
+    finally:
+        keras.config.set_dtype_policy(before)
+    (gate,) = find_gates(gated)
+    assert gate.compute_dtype == "float32"
+    # Beyond what 16 bits can hold.
+    data = np.full((2, 8), 1e6, "float32")
+    np.testing.assert_allclose(gated(data), network(data), rtol=1e-6)
