@@ -100,6 +100,14 @@ def mask_of(tensor):
     return getattr(tensor, "_keras_mask", None)
 
 
+def keep_path(old, new):
+    """Give a copy of a variable the old one's path, by which an optimizer may choose.
+
+    A path names the models around a variable's layer, and some of these may be gone.
+    """
+    new._path = old.path
+
+
 def producer(tensor):
     """The operation whose call made a symbolic tensor."""
     return tensor._keras_history.operation

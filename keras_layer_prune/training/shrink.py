@@ -57,6 +57,8 @@ def _make_replacement(model, closed, opened) -> _Replacement:
         for old_layer, new_layer in retrace.copies
         for pair in zip(old_layer.variables, new_layer.variables, strict=True)
     ]
+    for old, new in copied:
+        private.keep_path(old, new)
     return _Replacement(
         network,
         _shrunk_optimizer(model, network, copied),

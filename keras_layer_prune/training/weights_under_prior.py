@@ -55,7 +55,12 @@ def carried_places(places, network, new_network, copied) -> list[int]:
 
 
 def trained_weights(network, places) -> list:
-    """The weights at some places of a network, without those that are frozen."""
+    """The weights at some places of a network that are trained by their gradients."""
     weights = network.weights
-    trained = {id(weight) for weight in network.trainable_variables}
+    trained = {
+        id(weight)
+        for weight in network.trainable_variables
+        # The scales of an 8-bit layer, whose "gradients" are their next values.
+        if not weight.overwrite_with_gradient
+    }
     return [weights[place] for place in places if id(weights[place]) in trained]

@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 from small_models import (
+    FEATURES,
     chain,
     compiled,
     data,
     freeze_gates,
+    gate,
     gates_by_name,
     weights,
 )
@@ -220,3 +222,33 @@ def one_of_a_function_keeps_a_dictionary():
 def test_what_cannot_go_on_is_refused_before_the_training(make_optimizer, message):
     with pytest.raises(ValueError, match=message):
         compiled(chain(), make_optimizer())
+
+
+def test_an_optimizer_that_chooses_by_path_chooses_as_before():
+    """A nested model's name is in the paths of its weights, and leaves with it."""
+    inputs = keras.Input((FEATURES,))
+    branch = keras.layers.Dense(FEATURES, "tanh", name="section")(inputs)
+    x = keras.layers.Add()([inputs, gate("gate", 0.0)(branch)])
+    head = keras.Sequential(
+        [keras.Input((FEATURES,)), keras.layers.Dense(1)], name="head"
+    )
+    model = compiled(
+        keras.Model(inputs, head(x)),
+        keras.optimizers.Muon(0.1, exclude_layers=["head"]),
+        train_size=16,
+    )
+    model.train_on_batch(X, Y)
+    before = slots_of_the_head(model)
+    assert any(before)
+    model.decide(closed=model.gates)
+    assert slots_of_the_head(model) == before
+    model.train_on_batch(X, Y)
+
+
+def slots_of_the_head(model):
+    """The squares that it keeps of weights which it steps as AdamW does."""
+    return [
+        slot.numpy().tobytes()
+        for slot in model.optimizer.adam_velocities
+        if slot is not None and "head" in slot.path
+    ]

@@ -150,3 +150,12 @@ def squares(model, layers):
     """The sum of the squares of the weights of some layers."""
     kept = [w for x in layers for w in model.network.get_layer(x).get_weights()]
     return sum(np.sum(w**2) for w in kept)
+
+
+def test_what_is_overwritten_by_its_gradient_is_not_under_the_prior():
+    """As the scales of 8-bit layers are: their "gradients" are their next values."""
+    model = model_of(chain((1.0,)))
+    section = model.network.get_layer("section_0")
+    section.bias.overwrite_with_gradient = True
+    expected = 0.5 * 4.0 * np.sum(section.kernel.numpy() ** 2) / ROWS
+    assert float(model.weight_cost()) == pytest.approx(expected, rel=1e-6)
