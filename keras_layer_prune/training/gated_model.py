@@ -115,6 +115,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         self.train_size = None
         self._data_loss = keras.metrics.Mean(name="data_loss")
         self.estimator_seed = keras.random.SeedGenerator(0)
+        self._gates_of_step: frozenset = frozenset()
         self.built = True
 
     @property
@@ -219,16 +220,36 @@ class GatedModel(private.BuiltBeforeItsStep):
         if self.compiled:
             self._set_train_size(given)
             check_before_fit(self, given)
+            self._renew_step()
             self._rest_without_callback(given)
         put_watchers_last(given)
-        decided = len(self.pruning_log)
-        with backed_up(self, given):
-            history = super().fit(*bound.args[1:], **bound.kwargs)
-        # For `write_report`: epochs are counted anew in each `fit`, and validation
-        # need not be in each of them.
-        history.decisions = range(decided, len(self.pruning_log))
-        history.validation_freq = given.get("validation_freq", 1)
-        return history
+        before, decided = getattr(self, "history", None), len(self.pruning_log)
+        try:
+            with backed_up(self, given):
+                return super().fit(*bound.args[1:], **bound.kwargs)
+        finally:
+            # An interrupted training has one, too; one that did not begin has none.
+            if getattr(self, "history", None) is not before:
+                self._tell_history(decided, given)
+
+    def _tell_history(self, decided, given):
+        """For `write_report`: what an epoch of the history means.
+
+        Epochs are counted anew in each `fit`, and validation need not be in each.
+        """
+        self.history.decisions = range(decided, len(self.pruning_log))
+        self.history.validation_freq = given.get("validation_freq", 1)
+
+    def _renew_step(self):
+        """Have the step traced again if a gate is not what it was in the last `fit`.
+
+        Whether it moves, and its price, are constants of the compiled step.
+        """
+        gates = {(gate.name, gate.trainable, self.price(gate)) for gate in self.gates}
+        if not gates <= self._gates_of_step:
+            self.train_function = None
+        # Keras would track a set that can change.
+        self._gates_of_step = frozenset(gates)
 
     def _rest_without_callback(self, given):
         """Forget the schedule of an earlier `fit`, which may not have come to its end.
@@ -275,7 +296,8 @@ class GatedModel(private.BuiltBeforeItsStep):
         # What layers add belongs to sections in part, and jumps when one leaves.
         added = sum(tf.reduce_sum(tf.cast(term, loss.dtype)) for term in self.losses)
         self._data_loss.update_state(
-            loss * replicas() - added, sample_weight=number_of_examples(x)
+            loss * replicas() - added,
+            sample_weight=number_of_examples((x, y_pred)),
         )
         return loss
 

@@ -277,6 +277,9 @@ class PruneSections(keras.callbacks.Callback):
         return default_min_saving(self._last_step - self._step)
 
     def _look_for_movement(self):
+        if len(self.model.gates) < len(self.trajectories):
+            # Those that are gone have moved.
+            return
         gates = self._free_gates()
         starts = [self.trajectories[gate.name][0][1] for gate in gates]
         self._say(diagnostics.of_no_movement(starts, [theta_of(g) for g in gates]))

@@ -57,7 +57,9 @@ def infer_train_size(x, validation_split=0.0):
         return _size_of_dataset(x)
     if isinstance(x, keras.utils.PyDataset):
         return _size_of_pydataset(x)
-    lengths = {_length(part) for part in tree.flatten(x)}
+    # Inputs that are optional may be left out.
+    parts = [part for part in tree.flatten(x) if part is not None]
+    lengths = {_length(part) for part in parts}
     if len(lengths) != 1 or None in lengths:
         raise ValueError(
             f"The number of training examples in a {type(x).__name__} is not known. "
@@ -100,4 +102,10 @@ def _size_of_pydataset(dataset) -> int:
             f"`{type(dataset).__name__}` has no `num_batches`, so the number of "
             "training examples is not known. " + _ASK
         )
-    return int(batches) * len(tree.flatten(dataset[0])[0])
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(dataset[0])
+    return int(batches) * len(first_array(x))
+
+
+def first_array(x):
+    """The first of the arrays in a structure; of optional inputs, one that is there."""
+    return next(part for part in tree.flatten(x) if part is not None)

@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-from keras import tree
 
 from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.gate_clock import LONGEST_STEP
@@ -18,6 +17,7 @@ from keras_layer_prune.training.replicas import (
     rows_of_replica,
     sum_over_replicas,
 )
+from keras_layer_prune.training.train_size import first_array
 
 # What a section has to take off the training loss, in nats per example, where its
 # gate has no prior of its own: what the loss would rise by if the section were cut out
@@ -69,7 +69,7 @@ def training_step(model, data) -> dict:
 
 def number_of_examples(x):
     """Examples in a batch, by which Keras weighs the batch's loss in an epoch."""
-    return tf.shape(next(part for part in tree.flatten(x) if part is not None))[0]
+    return tf.shape(first_array(x))[0]
 
 
 def _paired_differences(model, data, gates, data_cost, draws):

@@ -8,12 +8,18 @@ import keras_layer_prune as klp
 from keras_layer_prune.training import diagnostics
 
 
-def fit(capsys, log_gammas, epochs=20, step_size=None, start=0.9, **pruning):
-    """What a training of one gate for each price prints."""
+def fit(
+    capsys, log_gammas, epochs=20, step_size=None, start=0.9, frozen=False, **pruning
+):
+    """What a training of one gate for each price prints.
+
+    Sections of frozen weights are zero: they are worth nothing.
+    """
+    kernel = {"kernel_initializer": "zeros", "trainable": False} if frozen else {}
     x = inputs = keras.Input((4,))
     for log_gamma in log_gammas:
         gate = klp.BernoulliGate(klp.FlatteningPrior(log_gamma), start)
-        x = keras.layers.Add()([x, gate(keras.layers.Dense(4)(x))])
+        x = keras.layers.Add()([x, gate(keras.layers.Dense(4, **kernel)(x))])
     model = klp.GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
     model.compile("sgd", "mse", gate_step_size=step_size)
     data = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -68,3 +74,12 @@ def test_only_gates_between_the_ends_hover():
     (line,) = diagnostics.of_hovering({"a": 0.05, "b": 0.6, "c": 0.97})
     assert "{'b': 0.6}" in line
     assert not diagnostics.of_hovering({"a": 0.0, "c": 1.0})
+
+
+def test_gates_that_are_gone_have_moved(capsys):
+    """The last one is worth what it costs: nothing."""
+    log_gammas = [1e6, 1e6, 1e6, 0.0]
+    printed = fit(capsys, log_gammas, start=0.7, every=1, min_saving=0.0, frozen=True)
+    assert printed.count("removed") == 3
+    assert "hovered" in printed
+    assert "hardly moved" not in printed

@@ -140,3 +140,10 @@ def test_metrics_of_the_user_are_kept():
     own = {"loss", "data_loss", "mae"}
     gates = {"sections", "expected_sections"}
     assert set(history) == own | gates | {f"val_{name}" for name in own}
+
+
+def test_the_loss_can_be_computed_without_the_inputs():
+    model = compiled(network_with_added_losses())
+    outputs = model(X)
+    whole = model.compute_loss(X, Y, outputs)
+    assert float(model.compute_loss(y=Y, y_pred=outputs)) == float(whole)

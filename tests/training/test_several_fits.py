@@ -8,6 +8,7 @@ from small_models import (
     chain,
     compiled,
     data,
+    gates_by_name,
     idle_model,
     prune_idle,
     thetas,
@@ -16,7 +17,12 @@ from small_models import (
     weights,
 )
 
-from keras_layer_prune import GatedModel, PruneSections, strip_gates
+from keras_layer_prune import (
+    FlatteningPrior,
+    GatedModel,
+    PruneSections,
+    strip_gates,
+)
 from keras_layer_prune.training.training_step import DEFAULT_PRICE
 
 OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
@@ -198,3 +204,37 @@ def test_a_gate_that_is_named_twice_is_decided_once():
     entries = model.decide(closed=[first, first], opened=[second, second])
     assert [entry["section"] for entry in entries] == ["gate_0", "gate_1"]
     assert model.sections == 1
+
+
+def test_a_gate_that_is_thawed_moves_in_the_next_fit():
+    model = idle_model(run_eagerly=False)
+    gates_by_name(model)["gate_idle"].trainable = False
+    with pytest.warns(UserWarning, match="Frozen gates"):
+        prune_idle(model, PruneSections(verbose=0), epochs=2)
+    assert thetas(model) == [0.5]
+
+    gates_by_name(model)["gate_idle"].trainable = True
+    prune = PruneSections(verbose=0)
+    prune_idle(model, prune)
+    (points,) = prune.trajectories.values()
+    assert any(0.0 < theta < 0.5 for _, theta in points)
+    assert actions(model) == OUTCOME
+
+
+def test_a_price_that_is_changed_counts_in_the_next_fit():
+    model = idle_model(run_eagerly=False)
+    prune_idle(model, epochs=1)
+    # Now a section that gives nothing is paid for being there.
+    for gate in model.gates:
+        gate.probability.assign(0.5)
+        gate.prior = FlatteningPrior(-1e3)
+    prune_idle(model, epochs=1)
+    assert thetas(model) == [1.0, 1.0]
+
+
+def test_another_fit_of_the_same_model_does_not_trace_again():
+    model = idle_model(run_eagerly=False)
+    prune_idle(model, PruneSections(verbose=0), epochs=4)
+    step = model.train_function
+    prune_idle(model, PruneSections(verbose=0), epochs=4)
+    assert model.train_function is step

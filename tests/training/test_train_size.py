@@ -39,8 +39,8 @@ def dataset(**arguments):
 
 @pytest.mark.parametrize(
     "x",
-    [X, tf.constant(X), {"a": X, "b": Y}, [X, Y]],
-    ids=["array", "tensor", "dictionary", "list"],
+    [X, tf.constant(X), {"a": X, "b": Y}, [X, Y], {"a": None, "b": X}],
+    ids=["array", "tensor", "dictionary", "list", "optional"],
 )
 def test_arrays_tell_their_length(x):
     assert infer_train_size(x) == 10
@@ -87,6 +87,17 @@ def test_repeated_epochs_of_a_dataset_count_as_one_longer_epoch():
 
 def test_a_pydataset_tells_its_batches():
     assert infer_train_size(Batches(5)) == 20
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [X[:4], (X[:4],), {"a": X[:4]}, ({"a": None, "b": X[:4]}, Y[:4])],
+    ids=["array", "tuple", "dictionary", "optional"],
+)
+def test_batches_of_a_pydataset_may_be_what_keras_takes(batch):
+    dataset = Batches(5)
+    dataset.__class__ = type("Others", (Batches,), {"__getitem__": lambda *_: batch})
+    assert infer_train_size(dataset) == 20
 
 
 def generator():
