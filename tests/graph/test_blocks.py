@@ -121,8 +121,17 @@ def test_a_rectifier_behind_a_rectifier_goes_with_the_section_between_them():
     assert [type(x).__name__ for x in slim.layers].count("ReLU") == 1
 
 
-@pytest.mark.parametrize("second", [layers.ReLU(max_value=0.5), layers.LeakyReLU()])
-def test_an_activation_that_is_no_plain_rectifier_stays(second):
+@pytest.mark.parametrize(
+    "second",
+    [
+        layers.ReLU(max_value=0.5),
+        layers.LeakyReLU(),
+        layers.Activation("relu", dtype="float64"),
+        layers.Activation("relu", activity_regularizer="l2"),
+    ],
+    ids=["bound", "slope", "dtype", "regularizer"],
+)
+def test_an_activation_that_does_more_than_to_rectify_stays(second):
     inputs = keras.Input((4,))
     x = layers.ReLU()(layers.Dense(4)(inputs))
     x = layers.Add()([x, gate(0.0)(layers.Dense(4, name="gone")(x))])
