@@ -144,7 +144,7 @@ CASES = [
         "CSVLogger",
         "",
         lambda folder: callbacks.CSVLogger(folder / "log.csv"),
-        "works; the same columns in every row",
+        "works; the same columns in every row; beside a backup it needs `append=True`",
     ),
     Case(
         "SwapEMAWeights",

@@ -1,5 +1,6 @@
 """The callback after which a training can be killed: `BackupAndRestore`."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     and `set_state(state)`, as JSON keeps it, are saved too, as are `EarlyStopping`,
     `ReduceLROnPlateau` and `SwapEMAWeights` of Keras. Of `ModelCheckpoint` only `best`
     is saved: with an int for its own `save_freq`, it counts steps anew. After a restart
-    in the middle of an epoch, callbacks see its last step a second time. Under a
+    in the middle of an epoch, callbacks see its last step a second time. `CSVLogger`
+    needs `append=True`, or it begins its file anew, which `fit` warns of. Under a
     distribution strategy the metrics of that epoch are the same up to rounding.
 
     The data must come in the same order when the script runs again:
@@ -62,7 +64,9 @@ class BackupAndRestore(keras.callbacks.Callback):
     - Arrays: call `keras.utils.set_random_seed`, or pass `shuffle=False`. Either way
       Keras takes them in one and the same order in every epoch.
     - `tf.data.Dataset`: give `shuffle` a seed. It may reshuffle in each iteration, and
-      then every epoch has an order of its own.
+      then every epoch has an order of its own. Past epochs are not read again: what
+      `map` draws must come from `Dataset.random(seed)`, not from a layer of Keras, and
+      a set that is repeated needs `steps_per_epoch`.
     - `keras.utils.PyDataset`: shuffle in `on_epoch_end`, with a generator made from a
       seed, and with one worker.
     - With `steps_per_epoch`, and from generators, what was read before is read again,
@@ -78,8 +82,9 @@ class BackupAndRestore(keras.callbacks.Callback):
     Raises:
         TypeError: If the model that is trained is not a `GatedModel`, or an argument is
             not of its type.
-        ValueError: If `save_freq` is below 1, the directory holds the backup of
-            another training, or all its generations are damaged. Nothing is deleted.
+        ValueError: If `save_freq` is below 1, the directory is an address such as
+            `gs://...`, holds the backup of another training, or all its generations
+            are damaged. Nothing is deleted.
         OSError: If a backup cannot be written; the one before it stays.
         BlockingIOError: If another process is training with the directory.
 
@@ -95,7 +100,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def __init__(self, directory, save_freq="epoch", delete_checkpoint: bool = True):
         super().__init__()
-        self.directory = Path(checked_folder("directory", directory))
+        self.directory = Path(_checked_directory(directory))
         self.save_freq = _checked_save_freq(save_freq)
         self.delete_checkpoint = flag("delete_checkpoint", delete_checkpoint)
         # Set by `GatedModel.fit`.
@@ -274,6 +279,17 @@ class BackupAndRestore(keras.callbacks.Callback):
     def from_config(cls, config):
         """An object from the config of another one."""
         return cls(**checked_config(config))
+
+
+def _checked_directory(directory) -> str:
+    path = checked_folder("directory", directory)
+    if re.match(r"[a-zA-Z][\w+.-]+://", path):
+        # It would be taken for a folder of this machine.
+        raise ValueError(
+            "`directory` must be a folder of a file system. Mount the storage, or copy "
+            f"the folder to it. Received: directory={path!r}"
+        )
+    return path
 
 
 def _checked_save_freq(save_freq):

@@ -1,6 +1,7 @@
 """Where a training is in its data, and how it gets there again."""
 
 import contextlib
+import warnings
 
 import keras
 from keras import tree
@@ -36,6 +37,7 @@ def backed_up(model, arguments):
         )
     (backup,) = backups
     others = [c for c in callbacks if c is not backup]
+    _warn_of_lost_rows(others)
     if not any(isinstance(c, keras.callbacks.History) for c in others):
         others.append(keras.callbacks.History())
     replace_callbacks(arguments, [*others, backup])
@@ -54,6 +56,16 @@ def backed_up(model, arguments):
         private.start_at_epoch(model, None)
         if isinstance(model.train_function, RepeatedStep):
             model.train_function = None
+
+
+def _warn_of_lost_rows(callbacks):
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
+            warnings.warn(
+                "`CSVLogger` begins its file anew when a training goes on, and what it "
+                "has written is lost. Give it `append=True`.",
+                stacklevel=5,
+            )
 
 
 class TrainingData:

@@ -7,6 +7,7 @@ generation is read, and has to be the same to the byte. So no byte can change un
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -150,6 +151,10 @@ def _flush_folder(path):
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems of networks flush no folders.
+        if error.errno not in (errno.EINVAL, errno.EBADF):
+            raise
     finally:
         os.close(descriptor)
 

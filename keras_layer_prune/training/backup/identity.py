@@ -81,7 +81,7 @@ def network_lines(network) -> list[str]:
         for tensor in call.outputs:
             numbers[id(tensor)] = len(numbers)
         layer = layers.setdefault(id(call.operation), len(layers))
-        results = [f"#{numbers[id(x)]} {x.shape}" for x in call.outputs]
+        results = [f"#{numbers[id(x)]} {x.shape} {x.dtype}" for x in call.outputs]
         what = _operation(call)
         lines.append(f"layer {layer}: {what} of {operands} makes {results}")
         if private.graph_of(call.operation) is not None:
@@ -137,9 +137,15 @@ def _text(value) -> str:
 
 def _plain(value):
     """A JSON value without names and addresses; unknown objects by their class."""
-    if isinstance(value, dict) and value.get("class_name") == "__lambda__":
+    kind = value.get("class_name") if isinstance(value, dict) else None
+    if kind == "__lambda__":
         # Byte code, which names the file that it came from.
         return "lambda"
+    if kind and kind.endswith("DTypePolicy"):
+        # A policy is nothing but its name.
+        return [kind, value["config"]]
+    if isinstance(value, dict) and "input_layers" in value:
+        value = _numbered(value)
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in _without(value, _LEFT_OUT).items()}
     if isinstance(value, list | tuple):
@@ -149,6 +155,20 @@ def _plain(value):
     if hasattr(value, "get_config"):
         return {"class": type(value).__name__, **_plain(value.get_config())}
     return getattr(value, "__name__", type(value).__name__)
+
+
+def _numbered(graph) -> dict:
+    """The config of a functional model, its layers called by their places."""
+    places = {layer["name"]: place for place, layer in enumerate(graph["layers"])}
+
+    def renamed(value):
+        if isinstance(value, dict):
+            return {key: renamed(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [renamed(part) for part in value]
+        return places.get(value, value) if isinstance(value, str) else value
+
+    return renamed(graph)
 
 
 def _is_plain(value) -> bool:

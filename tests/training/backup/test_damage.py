@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import random
+import stat
 import subprocess
 
 import numpy as np
@@ -128,6 +129,19 @@ def test_after_a_damage_the_generation_that_was_used_is_kept(folder):
         store.newest()
     store.save(*contents(3))
     assert Generations(folder).numbers() == [3, 1]
+
+
+def test_file_systems_that_flush_no_folders_will_do(folder, monkeypatch):
+    flush = os.fsync
+
+    def files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    Store(folder).save(*contents(3))
+    assert_is(Store(folder).newest(), 3)
 
 
 def fail_at(monkeypatch, name, call):

@@ -1,15 +1,21 @@
 """A backup is loaded into its own training only, and no other one touches it."""
 
+import csv
 import subprocess
 import sys
 
 import keras
 import pytest
 from killed import EPOCHS, Kill, Killed, Script, X, Y, assert_same, make_model, network
-from small_models import FEATURES, compiled
+from small_models import FEATURES, compiled, gate
 from test_damage import bytes_of
 
-from keras_layer_prune import BackupAndRestore, GatedModel, PruneSections
+from keras_layer_prune import (
+    BackupAndRestore,
+    GatedModel,
+    GatedResidual,
+    PruneSections,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +83,44 @@ def test_another_pruning_is_refused(folder, monkeypatch):
         "killed.PruneSections", lambda **_: PruneSections(settle_by=0.3)
     )
     assert_refused(folder, "callbacks.*0.8.*Received.*0.3")
+
+
+def in_another_precision():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return make_model()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_another_precision_is_refused(folder):
+    script = Script(folder, make=in_another_precision)
+    assert_refused(folder, "network.*float32.*Received.*bfloat16", script)
+
+
+def with_a_graph_in_a_layer():
+    x = keras.Input((FEATURES,))
+    section = keras.Model(x, keras.layers.Dense(FEATURES)(keras.layers.ReLU()(x)))
+    inputs = keras.Input((FEATURES,))
+    outputs = GatedResidual(section, gate=gate(None))(inputs)
+    return compiled(keras.Model(inputs, keras.layers.Dense(1)(outputs)))
+
+
+def with_another_graph_in_a_layer():
+    x = keras.Input((FEATURES,))
+    section = keras.Model(x, keras.layers.ReLU()(keras.layers.Dense(FEATURES)(x)))
+    inputs = keras.Input((FEATURES,))
+    outputs = GatedResidual(section, gate=gate(None))(inputs)
+    return compiled(keras.Model(inputs, keras.layers.Dense(1)(outputs)))
+
+
+def test_names_that_keras_numbers_inside_of_a_layer_do_not_matter(tmp_path):
+    for _ in range(2):
+        with pytest.raises(Killed):
+            Script(tmp_path, make=with_a_graph_in_a_layer).run(Kill(0, 1))
+    other = Script(tmp_path, make=with_another_graph_in_a_layer)
+    assert_refused(tmp_path, "network", other)
 
 
 def test_names_that_keras_numbers_and_ways_to_compute_do_not_matter(tmp_path):
@@ -192,3 +236,29 @@ def test_an_order_of_data_that_nothing_repeats_is_warned_of(tmp_path, monkeypatc
     model.compile("sgd", "mse", run_eagerly=True)
     with pytest.warns(UserWarning, match="cannot be repeated.*set_random_seed"):
         model.fit(X, Y, callbacks=[backup], verbose=0)
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/backup", "s3://bucket/backup"])
+def test_an_address_is_not_taken_for_a_folder(address):
+    with pytest.raises(ValueError, match="a folder of a file system.*Mount"):
+        BackupAndRestore(address)
+
+
+def test_a_log_that_would_lose_its_rows_is_told(tmp_path):
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    with pytest.warns(UserWarning, match="`CSVLogger` begins its file anew"):
+        Script(tmp_path / "backup").run(log, epochs=1)
+
+
+def test_a_log_that_is_appended_to_keeps_its_rows(tmp_path):
+    logs = [
+        keras.callbacks.CSVLogger(tmp_path / "log.csv", append=True) for _ in range(2)
+    ]
+    with pytest.raises(Killed):
+        Script(tmp_path / "backup").run(logs[0], Kill(1))
+    logs[0].csv_file.close()
+    Script(tmp_path / "backup").run(logs[1])
+    with (tmp_path / "log.csv").open() as file:
+        epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
+    # The second epoch was not saved when the process was killed.
+    assert epochs == [0, 1, *range(1, EPOCHS)]
