@@ -99,28 +99,31 @@ def test_another_precision_is_refused(folder):
     assert_refused(folder, "network.*float32.*Received.*bfloat16", script)
 
 
-def with_a_graph_in_a_layer():
-    x = keras.Input((FEATURES,))
-    section = keras.Model(x, keras.layers.Dense(FEATURES)(keras.layers.ReLU()(x)))
-    inputs = keras.Input((FEATURES,))
-    outputs = GatedResidual(section, gate=gate(None))(inputs)
-    return compiled(keras.Model(inputs, keras.layers.Dense(1)(outputs)))
+def graph_in_a_layer(*kinds):
+    """What makes a model with a section of several layers, which Keras names."""
+
+    def make():
+        x = outputs = keras.Input((FEATURES,))
+        for kind in kinds:
+            outputs = kind()(outputs)
+        section = GatedResidual(keras.Model(x, outputs), gate=gate(None))
+        inputs = keras.Input((FEATURES,))
+        return compiled(keras.Model(inputs, keras.layers.Dense(1)(section(inputs))))
+
+    return make
 
 
-def with_another_graph_in_a_layer():
-    x = keras.Input((FEATURES,))
-    section = keras.Model(x, keras.layers.ReLU()(keras.layers.Dense(FEATURES)(x)))
-    inputs = keras.Input((FEATURES,))
-    outputs = GatedResidual(section, gate=gate(None))(inputs)
-    return compiled(keras.Model(inputs, keras.layers.Dense(1)(outputs)))
+def dense():
+    return keras.layers.Dense(FEATURES)
 
 
 def test_names_that_keras_numbers_inside_of_a_layer_do_not_matter(tmp_path):
+    make = graph_in_a_layer(dense, keras.layers.ReLU)
     for _ in range(2):
         with pytest.raises(Killed):
-            Script(tmp_path, make=with_a_graph_in_a_layer).run(Kill(0, 1))
-    other = Script(tmp_path, make=with_another_graph_in_a_layer)
-    assert_refused(tmp_path, "network", other)
+            Script(tmp_path, make=make).run(Kill(0, 1))
+    other = graph_in_a_layer(keras.layers.ReLU, dense)
+    assert_refused(tmp_path, "network", Script(tmp_path, make=other))
 
 
 def test_names_that_keras_numbers_and_ways_to_compute_do_not_matter(tmp_path):
