@@ -1,5 +1,6 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
+from keras_layer_prune.report.names import shortened
 from keras_layer_prune.report.outcome import STAYS, outcome
 from keras_layer_prune.variational._checks import checked_new_path, finite_number
 
@@ -50,7 +51,7 @@ def plot_gates(trajectories, path, settled_at=None):
             color=f"C{index % _COLOURS}",
             linestyle=_DASHES[index // _COLOURS % len(_DASHES)],
             linewidth=1.8 if became == STAYS else 1.2,
-            label=f"{name} {became}",
+            label=f"{became}: {shortened(name)}",
         )
     if settled_at is not None:
         axes.axvline(settled_at, color="black", linewidth=0.8, linestyle=":")
@@ -81,6 +82,11 @@ def check_trajectories(trajectories):
             f"Received: trajectories={trajectories!r}"
         )
     for name, points in trajectories.items():
+        if not isinstance(name, str):
+            raise TypeError(
+                "`trajectories` must have the names of gates as keys. Received: "
+                f"{name!r}"
+            )
         _check_points(name, points)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from keras_layer_prune.graph.gates import kept_sections
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
-from keras_layer_prune.report.outcome import REMOVED, STAYS, outcome
+from keras_layer_prune.report.names import shortened
+from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED, outcome
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
@@ -17,7 +18,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 2em auto;
        padding: 0 1em; color: #0f172a; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid #e2e8f0; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
 h2 { margin-top: 2em; font-size: 1.1em; }
 """
 
@@ -128,7 +129,10 @@ def _network(model, trajectories) -> str:
         became = STAYS if entry["section"] in kept else REMOVED
         parts[entry["section"]] = (entry["macs"], became)
     for section in summarize(model.network, latency=False).sections:
-        parts[section["name"]] = (section["macs"], outcome(section["theta"]))
+        became = outcome(section["theta"])
+        # A closed gate whose section is still there, as after an interrupt.
+        became = UNDECIDED if became == REMOVED else became
+        parts[section["name"]] = (section["macs"], became)
     order = [name for name in trajectories if name in parts]
     order += [name for name in parts if name not in order]
     if not order:
@@ -139,7 +143,7 @@ def _network(model, trajectories) -> str:
 
 def _log(log, curves, history) -> str:
     """One row for each decision, with what it was worth and what it saved."""
-    header = "section, epoch, step, what, benefit, price, parameters, MACs".split(", ")
+    header = "section epoch step what theta benefit price parameters MACs".split()
     rows = [_cells(entry) for entry in log]
     metric = _validation_metric(curves)
     if metric:
@@ -151,7 +155,8 @@ def _log(log, curves, history) -> str:
     explanation = (
         "<p>A section leaves when its benefit, what it takes off the training loss in "
         "nats per example, is below its price. Gates that had not decided themselves "
-        "in their time were rounded.</p>"
+        "in their time were rounded: theta, the probability of an open gate, was then "
+        "between 0 and 1.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
 
@@ -162,6 +167,7 @@ def _cells(entry) -> list:
         _epoch(entry["epoch"]),
         entry["step"],
         entry["action"],
+        f"{entry['theta']:.3g}",
         f"{entry['benefit']:.4f}",
         f"{entry['price']:.4f}",
         f"{entry['parameters']:,}",
@@ -177,10 +183,8 @@ def _epoch(epoch):
 def _validation_metric(curves):
     """The user's own metric, or else the loss of the data; None without validation."""
     names = [name for name in curves if name.startswith("val_")]
-    # Whatever is not a loss comes first.
-    return min(
-        names, key=lambda name: name in ("val_loss", "val_data_loss"), default=None
-    )
+    # Whatever is not a loss, of one output or of all, comes first.
+    return min(names, key=lambda name: name.endswith("loss"), default=None)
 
 
 def _around(values, epoch) -> str:
@@ -218,7 +222,7 @@ def _curves(curves) -> str:
 
 def _titled(name) -> str:
     """The title of a picture: what is drawn, and in what unit if that is known."""
-    return f"{name}: {_UNITS[name]}" if name in _UNITS else name
+    return f"{name}: {_UNITS[name]}" if name in _UNITS else shortened(name)
 
 
 def _finite(points) -> list:

@@ -2,6 +2,7 @@
 
 import html
 
+from keras_layer_prune.report.names import shortened
 from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED
 
 _COLOURS = (
@@ -12,7 +13,7 @@ _DASHES = ("none", "6 3", "2 3", "10 3 2 3")
 _WIDTH, _HEIGHT = 720, 220
 _OPACITY = {STAYS: 1.0, UNDECIDED: 0.5, REMOVED: 0.15}
 # Room for the title, for numbers at the left, and for epochs below.
-_TOP, _LEFT, _RIGHT, _BOTTOM = 30, 60, 10, 36
+_TOP, _LEFT, _RIGHT, _BOTTOM = 30, 80, 10, 36
 _LEGEND_ROW = 18
 # The mean width of a letter, rather too wide than too narrow.
 _LETTER = 7.5
@@ -52,6 +53,7 @@ def _look(index) -> str:
 
 def _legend(names) -> tuple[str, int]:
     """A sample of each line beside its name, in columns, and the height of it all."""
+    names = [shortened(name) for name in names]
     longest = _LETTER * max(map(len, names))
     columns = max(1, int((_WIDTH - _LEFT) // (longest + 40)))
     entries = []
@@ -111,16 +113,27 @@ def _places(line, across, upward) -> str:
 
 def _axes(across, upward, label) -> str:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    low, high = told_apart(upward.low, upward.high)
+    first, last = told_apart(across.low, across.high)
     rule = f"M{_LEFT} {_TOP}V{bottom}H{right}"
     return (
         f'<path d="{rule}" fill="none" stroke="#94a3b8"/>'
-        + _text(_LEFT - 6, _TOP + 4, f"{upward.high:.3g}", "end")
-        + _text(_LEFT - 6, bottom + 4, f"{upward.low:.3g}", "end")
-        + _text(_LEFT, bottom + 16, f"{across.low:.3g}", "start")
+        + _text(_LEFT - 6, _TOP + 4, high, "end")
+        + _text(_LEFT - 6, bottom + 4, low, "end")
+        + _text(_LEFT, bottom + 16, first, "start")
         + _text((_LEFT + right) / 2, bottom + 16, "epoch", "middle")
-        + _text(right, bottom + 16, f"{across.high:.3g}", "end")
+        + _text(right, bottom + 16, last, "end")
         + _text(_LEFT, 14, label, "start")
     )
+
+
+def told_apart(low, high) -> tuple[str, str]:
+    """Two numbers, with as many digits as it takes to see which is which."""
+    for digits in range(3, 17):
+        texts = f"{low:.{digits}g}", f"{high:.{digits}g}"
+        if low == high or texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _text(x, y, text, anchor) -> str:

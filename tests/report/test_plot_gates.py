@@ -56,7 +56,7 @@ def test_every_gate_is_a_line_through_its_points(tmp_path, figures):
 def test_the_legend_says_what_became_of_each_gate(tmp_path, figures):
     plot_gates(PATHS, tmp_path / "gates.png")
     texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
-    assert texts == ["gate_0 removed", "gate_1 stays", "gate_2 undecided"]
+    assert texts == ["removed: gate_0", "stays: gate_1", "undecided: gate_2"]
 
 
 def test_the_end_of_the_decisions_is_marked_if_given(tmp_path, figures):
@@ -75,9 +75,16 @@ def test_lines_of_many_gates_can_be_told_apart(tmp_path, figures):
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 40
 
 
+def test_names_that_begin_with_an_underscore_are_in_the_legend(tmp_path, figures):
+    plot_gates({"_own": [(0.0, 1.0)]}, tmp_path / "gates.png")
+    (text,) = figures[0].axes[0].get_legend().get_texts()
+    assert text.get_text() == "stays: _own"
+
+
+@pytest.mark.parametrize("name", ["gate_{}", "block_of_a_model_" * 11 + "{}"])
 @pytest.mark.parametrize("count", [1, 12, 24, 54])
-def test_no_name_in_the_legend_is_cut_off(count, tmp_path, figures):
-    many = {f"gate_{index}": [(0.0, 0.5), (1.0, 1.0)] for index in range(count)}
+def test_no_name_in_the_legend_is_cut_off(count, name, tmp_path, figures):
+    many = {name.format(index): [(0.0, 0.5), (1.0, 1.0)] for index in range(count)}
     plot_gates(many, tmp_path / "gates.png", settled_at=1.0)
     (figure,) = figures
     (axes,) = figure.axes

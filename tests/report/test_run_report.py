@@ -198,6 +198,35 @@ def test_an_interrupted_training_has_its_own_curves_and_decisions(tmp_path):
     assert not re.search(r"<td>\d\.\d{4} / \d\.\d{4}</td>", text)
 
 
+def test_a_training_that_goes_on_tells_what_was_decided_before_it_stopped(tmp_path):
+    """In one process, as in a notebook."""
+    model, backup = made(), klp.BackupAndRestore(tmp_path / "backup")
+    interrupt = InterruptInEpoch(6)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(model, callbacks=[interrupt, backup])
+    assert len(model.pruning_log) == 2
+    _, history, _ = fitted(model, callbacks=[backup])
+    assert history.epoch == list(range(8))
+    text = written((model,), tmp_path / "report.html", history)
+    assert len(re.findall(r"<td>\d\.\d{4} / \d\.\d{4}</td>", text)) == 2
+
+
+def test_a_metric_of_one_of_several_outputs_goes_before_their_losses(tmp_path):
+    x = keras.Input((4,))
+    y = keras.layers.Add()([x, klp.BernoulliGate()(keras.layers.Dense(4)(x))])
+    heads = {name: keras.layers.Dense(1, name=name)(y) for name in ("left", "right")}
+    model = klp.GatedModel(keras.Model(x, heads))
+    model.compile("sgd", "mse", metrics={"left": ["mse"], "right": ["mae"]})
+    targets = dict.fromkeys(heads, DATA[:, :1])
+    prune = klp.PruneSections(verbose=0)
+    history = model.fit(
+        DATA, targets, epochs=8, validation_split=0.5, verbose=0, callbacks=[prune]
+    )
+    assert "val_left_loss" in history.history
+    text = written((model,), tmp_path / "report.html", history)
+    assert "<th>val_left_mse, epoch before / of it</th>" in text
+
+
 def test_a_fit_that_does_not_begin_leaves_the_history_of_the_last_one():
     model, history, _ = fitted(made())
     known = history.decisions, history.validation_freq
@@ -211,3 +240,17 @@ def test_gates_that_are_undecided_are_called_so(tmp_path):
     model = made()
     text = written((model,), tmp_path / "report.html")
     assert text.count(" MACs, undecided</title>") == 2
+
+
+def test_a_section_that_is_closed_but_there_is_not_called_removed(tmp_path):
+    model = made()
+    model.gates[0].probability.assign(0.0)
+    text = written((model,), tmp_path / "report.html")
+    assert text.count(" MACs, undecided</title>") == 2
+    assert "<td>sections</td><td>2</td><td>2</td>" in text
+
+
+def test_the_report_tells_the_probability_at_the_time_of_each_decision(run, tmp_path):
+    text = written(run, tmp_path / "report.html")
+    for entry in run[0].pruning_log:
+        assert f"<td>{entry['action']}</td><td>{entry['theta']:.3g}</td>" in text

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED
-from keras_layer_prune.report.svg import bars, line_chart
+from keras_layer_prune.report.svg import bars, line_chart, told_apart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -112,3 +112,36 @@ def test_what_is_undecided_is_neither():
 def test_a_bar_that_costs_nothing_is_still_to_be_seen():
     nothing, _ = rectangles(bars([("a", 0, STAYS), ("b", 10, STAYS)]))
     assert float(nothing.get("width")) > 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.0, 1.0, ("0", "1")),
+        (0.99912, 0.99941, ("0.9991", "0.9994")),
+        (0.9999, 0.999907, ("0.9999", "0.99991")),
+        (-123456.0, 3.0, ("-1.23e+05", "3")),
+        (0.5, 0.5, ("0.5", "0.5")),
+    ],
+)
+def test_numbers_at_the_axes_can_be_told_apart(low, high, shown):
+    assert told_apart(low, high) == shown
+    numbers = texts(line_chart({"a": [(0, low), (1, high)]}, "accuracy"))
+    assert set(shown) <= set(numbers)
+
+
+def texts(picture):
+    root = ElementTree.fromstring(picture)
+    return [element.text for element in root.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("length", [40, 41, 200])
+def test_a_long_name_in_a_legend_keeps_its_beginning_and_its_end(length):
+    name = ("first" + "x" * length)[: length - 4] + "last"
+    (shown,) = (
+        text
+        for text in texts(line_chart({name: [(0, 1.0)]}, "theta"))
+        if "first" in text
+    )
+    assert shown.endswith("last")
+    assert len(shown) == 40
