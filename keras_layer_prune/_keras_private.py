@@ -172,14 +172,11 @@ def copy_of_lambda(layer, name):
 def replace_layer(owner, name, layer):
     """Replace a tracked sub-layer of a built layer.
 
-    A built layer locks its tracker against new state. There is no public way to
-    take a sub-layer out.
+    There is no public way to take a sub-layer out. In the old one's place, so that the
+    order of all weights is that of a model made with the new one.
     """
-    tracker = owner._tracker
-    tracker.unlock()
-    tracker.untrack(getattr(owner, name))
+    owner._tracker.replace_tracked_value("layers", getattr(owner, name), layer)
     setattr(owner, name, layer)
-    tracker.lock()
 
 
 def renew_compiled_state(model):

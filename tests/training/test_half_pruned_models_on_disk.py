@@ -137,3 +137,16 @@ def test_a_checkpoint_of_keras_holds_what_is_left(tmp_path):
     loaded = keras.saving.load_model(path)
     assert thetas(loaded) == thetas(model)
     assert list(loaded.pruning_log) == list(model.pruning_log)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_the_order_of_its_weights_is_that_of_a_model_made_anew(tmp_path):
+    model = half_pruned()
+    again = GatedModel.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    model.save(tmp_path / "model.h5")
+    kinds = {"GatedModel": GatedModel, **keras.saving.get_custom_objects()}
+    loaded = keras.saving.load_model(tmp_path / "model.h5", kinds, compile=False)
+    for other in (again, loaded):
+        assert max_difference(other.network, model.network) == 0.0
+        assert thetas(other) == thetas(model)
