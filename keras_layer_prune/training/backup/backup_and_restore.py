@@ -59,6 +59,11 @@ class BackupAndRestore(keras.callbacks.Callback):
     needs `append=True`, or it begins its file anew, which `fit` warns of. Under a
     distribution strategy the metrics of that epoch are the same up to rounding.
 
+    A backup of another training is refused: another network, optimizer, loss or other
+    argument of `compile`, number of examples or of steps, or other arguments of
+    `PruneSections`. What the examples hold is not compared, nor what callbacks of Keras
+    are there; `epochs` may be more than before.
+
     The data must come in the same order when the script runs again:
 
     - Arrays: call `keras.utils.set_random_seed`, or pass `shuffle=False`. Either way
@@ -83,8 +88,8 @@ class BackupAndRestore(keras.callbacks.Callback):
         TypeError: If the model that is trained is not a `GatedModel`, or an argument is
             not of its type.
         ValueError: If `save_freq` is below 1, the directory is an address such as
-            `gs://...`, holds the backup of another training, or all its generations
-            are damaged. Nothing is deleted.
+            `gs://...`, holds the backup of another training or of more epochs, or all
+            its generations are damaged. Nothing is deleted.
         OSError: If a backup cannot be written; the one before it stays.
         BlockingIOError: If another process is training with the directory.
 
@@ -223,6 +228,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             state = with_names_of(self.model, about["gates"], state)
             about = {**about, "gates": self._about["gates"]}
         self._check_log(state)
+        self._check_length(Position(**state["position"]))
         self._about = about
         if self._is_chief:
             self._store.tidy()
@@ -239,6 +245,17 @@ class BackupAndRestore(keras.callbacks.Callback):
                 "anew, as running the script again does, and call `fit` with it."
             )
 
+    def _check_length(self, position):
+        """Raise if this `fit` would end before the backup, and delete it."""
+        epochs = self.params["epochs"]
+        if (position.epoch, position.step) > (epochs, 0):
+            raise ValueError(
+                f"The backup in `{self.directory}` has trained for {position.epoch} "
+                f"epochs and {position.step} steps. Received: epochs={epochs}. Train "
+                "for more epochs, or give `BackupAndRestore` another directory. "
+                "Nothing has been changed."
+            )
+
     def _go_on(self, position, state, arrays):
         model, random = self.model, state["random"]
 
@@ -253,7 +270,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             model.stop_training = position.is_over
 
         set_values()
-        restore_history(model, state)
+        restore_history(model, state, self._about["decided"])
         self._epoch, self._step = position.epoch, position.step
         is_over = position.is_over and not position.step
         private.start_at_epoch(

@@ -44,7 +44,8 @@ class Generations:
         if not self.directory.is_dir():
             return []
         matches = map(_PATTERN.fullmatch, os.listdir(self.directory))
-        return sorted((int(m[1]) for m in matches if m), reverse=True)
+        numbers = (int(match[1]) for match in matches if match)
+        return sorted((n for n in numbers if self.path(n).is_dir()), reverse=True)
 
     def path(self, number) -> Path:
         """Folder of a generation."""

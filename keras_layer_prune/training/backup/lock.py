@@ -40,7 +40,7 @@ def _locked(path):
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")
+        file = open(path, "a+b", buffering=0)
     except OSError:
         # What is wrong with the folder is said when the first backup is written.
         return None
@@ -51,9 +51,10 @@ def _locked(path):
         # Its owner has ended between the two lines, and taken the file with it.
         file.close()
         return _locked(path)
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    # Where there is no room, the first backup says so.
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
     return file
 
 
@@ -65,7 +66,7 @@ def _lock(file, path) -> bool:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)
-        owner = file.read() or "another process"
+        owner = file.read().decode() or "another process"
         file.close()
         raise BlockingIOError(
             f"The backup in `{path.parent}` is in use by {owner}: two trainings in one "

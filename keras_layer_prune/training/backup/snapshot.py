@@ -105,8 +105,15 @@ def check_metrics(model, state):
     _check_variables("metrics", model.metrics_variables, state["variables"]["metrics"])
 
 
-def restore_history(model, state):
-    """Make the history that `fit` will return begin with the one that was saved."""
+def restore_history(model, state, decided):
+    """Make the history that `fit` will return begin with the one that was saved.
+
+    Args:
+        model: `GatedModel` in `fit`.
+        state: What `capture` returned.
+        decided: Int, sections that were decided when the training began.
+    """
+    model.history.decided_before = decided
     model.history.epoch = list(state["history"]["epoch"])
     model.history.history = {k: list(v) for k, v in state["history"]["history"].items()}
 

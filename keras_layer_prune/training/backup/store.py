@@ -35,8 +35,9 @@ class Store:
             raise OSError(
                 error.errno,
                 f"The backup in `{generations.directory}` could not be written: "
-                f"{error}. The one before it, if any, is as it was. Make room, and run "
-                "the same script again: it goes on from there.",
+                f"{error}. The one before it, if any, is as it was. Make room, "
+                "or put right what else is wrong, and run the same script again: it "
+                "goes on from there.",
             ) from error
         kept = (number, self._whole)
         generations.remove([n for n in generations.numbers() if n not in kept])

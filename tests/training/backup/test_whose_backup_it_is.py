@@ -85,6 +85,18 @@ def test_another_pruning_is_refused(folder, monkeypatch):
     assert_refused(folder, "callbacks.*0.8.*Received.*0.3")
 
 
+def test_a_fit_that_would_end_before_the_backup_is_refused(tmp_path):
+    script = Script(tmp_path)
+    with pytest.raises(Killed):
+        script.run(Kill(2, 1), save_freq=2)
+    has_done = "has trained for 2 epochs and 0 steps. Received: epochs=1"
+    assert_refused(tmp_path, has_done, script, epochs=1)
+    with pytest.raises(Killed):
+        script.run(Kill(2, 4), save_freq=2)
+    has_done = "has trained for 2 epochs and 4 steps. Received: epochs=2"
+    assert_refused(tmp_path, has_done, script, epochs=2)
+
+
 def in_another_precision():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
