@@ -22,8 +22,8 @@ def clone_operation(operation, name=None):
     Raises:
         ValueError: If the layer cannot be made from its own config.
     """
-    if hasattr(operation, "get_vocabulary"):
-        # What it learned is not in its config, and never changes; it has no weights.
+    if hasattr(operation, "get_vocabulary") and not operation.weights:
+        # What it learned is not in its config, and never changes.
         return operation
     if not isinstance(operation, keras.layers.Layer):
         return private.copy_of_operation(operation)

@@ -33,7 +33,17 @@ def copy_state(old, new):
         target.trainable = source.trainable
         target.regularizer = source.regularizer
         target.constraint = source.constraint
+    _copy_metrics(old, new)
     for layer in layers[1]:
         if isinstance(layer, keras.layers.Normalization):
             # It computes with constants made of its variables.
             layer.finalize_state()
+
+
+def _copy_metrics(old, new):
+    """Have what a layer measures by itself go on in the middle of an epoch."""
+    values, targets = old.metrics_variables, new.metrics_variables
+    # Some make their variables at their first call; those of copies come with it.
+    if len(values) == len(targets):
+        for value, target in zip(values, targets, strict=True):
+            target.assign(value)

@@ -123,3 +123,20 @@ def test_gates_of_a_frozen_model_can_move():
     assert [x.trainable for x in copy.layers if x.name.endswith("gate")] == [True, True]
     found = {w.path.split("/")[-2] for w in network.trainable_weights}
     assert found == {"head"}
+
+
+class CountsRows(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.rows = keras.metrics.Sum(name="rows")
+
+    def call(self, inputs):
+        self.rows.update_state(keras.ops.ones_like(inputs[:, 0]))
+        return inputs
+
+
+def test_what_a_layer_measures_goes_on_where_it_was():
+    network = gated(CountsRows())
+    network(X)
+    (metric,) = strip_gates(network).metrics
+    assert metric.result() == len(X)
