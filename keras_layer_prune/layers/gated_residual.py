@@ -5,6 +5,7 @@ import inspect
 import keras
 import tensorflow as tf
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
@@ -41,8 +42,8 @@ class GatedResidual(keras.layers.Layer):
         shortcut: The layer that was given or made, or None.
 
     Raises:
-        ValueError: If the shapes of the two paths differ, or no linear shortcut can
-            be made between them.
+        ValueError: If the shapes of the two paths differ, no linear shortcut can be
+            made between them, or the one that is given holds a gate.
 
     Example:
 
@@ -60,9 +61,7 @@ class GatedResidual(keras.layers.Layer):
         self.gate = checked_gate(gate)
         # Last, so that the variables of a copy, which is given the shortcut that was
         # made here, come in the same order.
-        self.shortcut = (
-            None if shortcut is None else checked_layer("shortcut", shortcut)
-        )
+        self.shortcut = None if shortcut is None else _checked_shortcut(shortcut)
         self.supports_masking = True
 
     def build(self, input_shape):
@@ -149,6 +148,18 @@ def checked_layer(name, layer):
             f"`{name}` must be a Keras layer or model. Received: {name}={layer!r}"
         )
     return layer
+
+
+def _checked_shortcut(shortcut):
+    """Return `shortcut`, or raise if it is not a Keras layer without gates."""
+    inside = private.all_layers(checked_layer("shortcut", shortcut))
+    if any(isinstance(layer, BernoulliGate) for layer in inside):
+        raise ValueError(
+            "`shortcut` holds a `BernoulliGate`, which could cut the output off from "
+            f"the input. Received: shortcut={shortcut!r}. To give the section a gate "
+            "of your own, write `GatedResidual(section, gate=gate)`."
+        )
+    return shortcut
 
 
 def checked_gate(gate):

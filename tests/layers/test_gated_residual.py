@@ -113,3 +113,11 @@ def test_what_is_not_a_layer_is_an_error_that_names_the_argument(argument):
 def test_a_gate_of_another_kind_is_an_error():
     with pytest.raises(TypeError, match="`gate` must be a `BernoulliGate`.*0.5"):
         GatedResidual(keras.layers.Dense(3), gate=0.5)
+
+
+@pytest.mark.parametrize(
+    "wrapped", [lambda gate: gate, lambda gate: keras.Sequential([gate])]
+)
+def test_a_gate_in_the_place_of_the_shortcut_is_refused(wrapped):
+    with pytest.raises(ValueError, match=r"GatedResidual\(section, gate=gate\)"):
+        GatedResidual(keras.layers.Dense(4), wrapped(BernoulliGate()))
