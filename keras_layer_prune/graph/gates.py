@@ -15,6 +15,9 @@ from keras_layer_prune.graph.status import Status, output_statuses
 from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 
+# What `keras.Model` has subclasses override to train in a way of their own.
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
+
 
 class GatedSection(NamedTuple):
     """What leaves a network with one gate.
@@ -100,10 +103,11 @@ def check_gated_network(network):
         TypeError: If `network` is not a Keras model.
         ValueError: If it is not a functional or built sequential model, holds no
             gates, calls a gate more or less than once, has gates of the same name or
-            layers with the same weights, or would have an output cut off from its
-            inputs.
+            layers with the same weights, would have an output cut off from its inputs,
+            or is of a class with a training step or a loss of its own.
     """
     check_graph(network)
+    check_step_is_own(network)
     gates = find_gates(network)
     if not gates:
         raise ValueError(
@@ -151,6 +155,31 @@ def check_graph(network, name="network"):
         "calls cannot be read. Make it functional: call its layers on a "
         "`keras.Input` and wrap the result in `keras.Model(inputs, outputs)`."
     )
+
+
+def check_step_is_own(network, name="network"):
+    """Raise if a network's class trains in a way of its own.
+
+    Whoever holds a network to train it takes steps himself, and a rebuilt network is of
+    no class but Keras's.
+
+    Args:
+        network: Functional or sequential model.
+        name: String, the argument that it is.
+    """
+    kind = type(network)
+    own = [m for m in _STEPS if getattr(kind, m) is not getattr(keras.Model, m)]
+    if own:
+        raise ValueError(
+            f"`{network.name}` is a {kind.__name__}, whose own {_listed(own)} would "
+            f"never be called. Received: {name}={network!r}. Pass a plain model, "
+            "`keras.Model(network.input, network.output)`, and give a loss of your own "
+            "to `compile`, or override `compute_loss` in a subclass of `GatedModel`."
+        )
+
+
+def _listed(names) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _check_calls(network, gates):

@@ -5,7 +5,8 @@ import re
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.building import make_weights
+from keras_layer_prune.graph.gates import check_step_is_own, find_gates
 from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace, free_name
 from keras_layer_prune.graph.sections import read_sections
@@ -45,8 +46,8 @@ def gate_sections(
     Raises:
         TypeError: If `model` is not a Keras model, or an argument not of its type.
         ValueError: If its calls cannot be read, it has gates already or no residual
-            connection, layers that hold the same weights, or `filters` names what is
-            not there or matches nothing.
+            connection, layers that hold the same weights or a training step of its
+            own, or `filters` names what is not there or matches nothing.
 
     Example:
 
@@ -55,6 +56,7 @@ def gate_sections(
     >>> model = keras_layer_prune.GatedModel(network)
     """
     found = read_sections(model)
+    check_step_is_own(model, "model")
     check_no_ties(model)
     seed = optional_seed(seed)
     _check_filters(filters)
@@ -62,6 +64,7 @@ def gate_sections(
     _check_ungated(model)
     _check_prunable(model, sections)
     chosen = {section.name for section in _chosen(sections, filters)}
+    make_weights(model)
     places = [one for one in found if one.section.name in chosen]
     taken = {layer.name for layer in private.all_layers(model)}
     inserted = {

@@ -50,6 +50,10 @@ class Draws:
         self.uniforms: dict = {}
         self.samples: dict = {}
 
+    def chance(self, theta):
+        """The probability with which a gate that learns is drawn open."""
+        return tf.clip_by_value(theta, self.exploration, 1.0 - self.exploration)
+
     def uniform(self, count, seed):
         """A uniform variable in `[0, 1)` for each row that a gate sees.
 

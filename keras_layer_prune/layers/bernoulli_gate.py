@@ -117,8 +117,8 @@ class BernoulliGate(keras.layers.Layer):
         """The inputs times zeros and ones, with theta's gradient."""
         theta = self._theta()
         draws = active_draws() or Draws()
-        least = draws.exploration if self.trainable else 0.0
-        chance = tf.clip_by_value(tf.stop_gradient(theta), least, 1.0 - least)
+        chance = tf.stop_gradient(theta)
+        chance = draws.chance(chance) if self.trainable else chance
         if self.draws == "row":
             uniform = draws.uniform(tf.shape(inputs)[0], self.seed_generator)
         else:

@@ -104,6 +104,7 @@ def _checked_gates(name, value, gates) -> list:
     if strangers:
         raise ValueError(
             f"`{name}` holds what is no gate of the current network: {strangers}. Its "
-            f"gates are {[gate.name for gate in gates]}; choose from `model.gates`."
+            f"gates are {[gate.name for gate in gates]}; choose from `model.gates`, "
+            "which holds new objects each time that sections have left."
         )
     return list({id(gate): gate for gate in value}.values())

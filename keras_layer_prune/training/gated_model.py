@@ -1,6 +1,7 @@
 """The model that trains weights and gates together: `GatedModel`."""
 
 import collections
+import contextlib
 import functools
 import inspect
 
@@ -8,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.building import make_weights
 from keras_layer_prune.graph.gates import (
     check_gated_network,
     check_graph,
@@ -30,7 +32,7 @@ from keras_layer_prune.training.checks import (
 from keras_layer_prune.training.decisions import decision_entries
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
-from keras_layer_prune.training.optimizer_state import check_carry_over
+from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
 from keras_layer_prune.training.other_callbacks import gate_movers
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
@@ -45,9 +47,11 @@ from keras_layer_prune.training.training_step import (
     training_step,
 )
 from keras_layer_prune.training.weights_under_prior import (
+    among,
     default_weight_prior,
-    places_behind_gates,
+    places_of,
     trained_weights,
+    weights_behind_gates,
 )
 from keras_layer_prune.variational._checks import (
     checked_config,
@@ -107,16 +111,26 @@ class GatedModel(private.BuiltBeforeItsStep):
         else:
             check_gated_network(network)
         super().__init__(**kwargs)
+        make_weights(network)
         self.network = network
         self.clock = GateClock(name="gate_clock")
         # Not a plain list, which Keras would track as state of the model.
         self.pruning_log = collections.UserList(dict(entry) for entry in pruning_log)
-        self.places_under_prior = places_behind_gates(network)
+        self.hold_under_prior(weights_behind_gates(network))
         self.train_size = None
         self._data_loss = keras.metrics.Mean(name="data_loss")
         self.estimator_seed = keras.random.SeedGenerator(0)
         self._gates_of_step: frozenset = frozenset()
         self.built = True
+
+    def hold_under_prior(self, weights):
+        """Have the prior on weights act on some of the network's, and no others.
+
+        Args:
+            weights: List of variables of `network`.
+        """
+        # Not a plain list, which Keras would track as weights of the model's own.
+        self.weights_under_prior = collections.UserList(weights)
 
     @property
     def gates(self) -> list:
@@ -176,22 +190,31 @@ class GatedModel(private.BuiltBeforeItsStep):
 
         Raises:
             TypeError: If an argument is not of its type.
-            ValueError: If `train_size` or `gate_step_size` is not above 0, or
-                `gate_gradient` is not known or needs gates that draw per minibatch.
+            ValueError: If `train_size` or `gate_step_size` is not above 0,
+                `gate_gradient` is not known or needs gates that draw per minibatch, or
+                the optimizer has trained other weights.
         """
         one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
         check_draws(gate_gradient, self.gates)
         train_size = checked_train_size(train_size)
         gate_step_size = checked_step_size(gate_step_size)
         weight_prior = checked_weight_prior(weight_prior)
+        optimizer = args[0] if args else kwargs.get("optimizer")
+        check_unused(optimizer, self.trainable_variables)
         # Nothing is set before all is checked.
         self.gate_gradient = gate_gradient
         self.given_train_size = self.train_size = train_size
         self.gate_step_size = gate_step_size
         self.weight_prior = weight_prior
+        self._hold_new_weights()
         super().compile(*args, **kwargs)
         if self.optimizer is not None:
             check_carry_over(self.optimizer, self.trainable_variables)
+
+    def _hold_new_weights(self):
+        """Hold what sections got since the model was made, as by `enable_lora`."""
+        held = [*self.weights_under_prior, *weights_behind_gates(self.network)]
+        self.hold_under_prior(among({id(weight) for weight in held}, self.network))
 
     def get_compile_config(self):
         """Arguments of `compile`, with which a loaded model is compiled again."""
@@ -235,9 +258,11 @@ class GatedModel(private.BuiltBeforeItsStep):
     def _tell_history(self, decided, given):
         """For `write_report`: what an epoch of the history means.
 
-        Epochs are counted anew in each `fit`, and validation need not be in each.
+        Epochs are counted anew in each `fit`, and validation need not be in each. One
+        that goes on from a backup began with the backup.
         """
-        self.history.decisions = range(decided, len(self.pruning_log))
+        first = getattr(self.history, "decided_before", decided)
+        self.history.decisions = range(first, len(self.pruning_log))
         self.history.validation_freq = given.get("validation_freq", 1)
 
     def _renew_step(self):
@@ -281,7 +306,7 @@ class GatedModel(private.BuiltBeforeItsStep):
 
     def weight_cost(self):
         """Cost of the sections' weights, in nats per example; scalar tensor."""
-        weights = trained_weights(self.network, self.places_under_prior)
+        weights = trained_weights(self.weights_under_prior, self.network)
         train_size = known_train_size(self.train_size)
         prior = self.weight_prior or default_weight_prior(train_size)
         # Weights may be of several precisions; half of one cannot hold a sum of many.
@@ -300,6 +325,14 @@ class GatedModel(private.BuiltBeforeItsStep):
             sample_weight=number_of_examples((x, y_pred)),
         )
         return loss
+
+    @contextlib.contextmanager
+    def unmeasured(self):
+        """Scope in which the same examples pass again, and no metric counts them."""
+        before = [tf.identity(variable.value) for variable in self.metrics_variables]
+        yield
+        for variable, value in zip(self.metrics_variables, before, strict=True):
+            variable.assign(value)
 
     def train_step(self, data):
         """One step of the weights by the optimizer, one projected step of the gates.
@@ -376,7 +409,7 @@ class GatedModel(private.BuiltBeforeItsStep):
             "name": self.name,
             "network": keras.saving.serialize_keras_object(self.network),
             "pruning_log": [dict(entry) for entry in self.pruning_log],
-            "places_under_prior": list(self.places_under_prior),
+            "places_under_prior": places_of(self.weights_under_prior, self.network),
         }
 
     @classmethod
@@ -386,5 +419,6 @@ class GatedModel(private.BuiltBeforeItsStep):
         places = config.pop("places_under_prior", None)
         model = cls(take_part(config, "network", custom_objects), **config)
         if places is not None:
-            model.places_under_prior = places
+            weights = model.network.weights
+            model.hold_under_prior([weights[place] for place in places])
         return model

@@ -40,6 +40,25 @@ def check_carry_over(optimizer, variables=()):
     carry_over(trial, variables, variables, kept=[0, 1])
 
 
+def check_unused(optimizer, variables):
+    """Raise if an optimizer has been built for other variables than it is to train.
+
+    Args:
+        optimizer: What `compile` was given.
+        variables: List of the trainable variables of the model.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not variables or not getattr(optimizer, "built", False):
+        return
+    known = {id(variable) for variable in private.variables_of(optimizer)}
+    if not any(id(variable) in known for variable in variables):
+        raise ValueError(
+            f"The optimizer {type(optimizer).__name__} has trained other weights, and "
+            "cannot train these. After sections have left, the model's own optimizer "
+            "is a new object: pass `model.optimizer` to go on with it, or a new one."
+        )
+
+
 def remade(optimizer, copies=None):
     """An optimizer like another one, without its state.
 

@@ -225,7 +225,7 @@ class PruneSections(keras.callbacks.Callback):
         # A `fit` that goes on where all should be decided, decides at once.
         if self._step < last_step <= first_step and self._free_gates():
             self._refuse_hold(epoch)
-        self._last_step = last_step
+        self._first_step, self._last_step = first_step, last_step
         self.model.clock.start(self._step, first_step, last_step)
         moves_from = max(first_step, self._step)
         self._middle = (moves_from + last_step) // 2
@@ -265,6 +265,9 @@ class PruneSections(keras.callbacks.Callback):
 
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
+        if self._last_step is None or self._step <= self._first_step:
+            # One that starts at 0 has yet to be heard.
+            return
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
         if closed and saved_share(self.model.network, closed) >= self._least_saving():
             self._decide(closed, [])

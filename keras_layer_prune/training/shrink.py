@@ -8,13 +8,13 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.rebuild import leave_behind
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.training.optimizer_state import carry_over
-from keras_layer_prune.training.weights_under_prior import carried_places
+from keras_layer_prune.training.weights_under_prior import carried_weights
 
 
 class _Replacement(NamedTuple):
     network: keras.Model
     optimizer: keras.optimizers.Optimizer
-    places_under_prior: list[int]
+    weights_under_prior: list
 
 
 def shrink(model, closed, opened):
@@ -33,7 +33,7 @@ def shrink(model, closed, opened):
         replacement = _make_replacement(model, closed, opened)
     leave_behind(model.network)
     private.replace_layer(model, "network", replacement.network)
-    model.places_under_prior = replacement.places_under_prior
+    model.hold_under_prior(replacement.weights_under_prior)
     if model.compiled:
         private.replace_optimizer(model, replacement.optimizer)
         private.renew_compiled_state(model)
@@ -62,7 +62,7 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     return _Replacement(
         network,
         _shrunk_optimizer(model, network, copied),
-        carried_places(model.places_under_prior, model.network, network, copied),
+        carried_weights(model.weights_under_prior, network, copied),
     )
 
 

@@ -5,7 +5,11 @@ import tensorflow as tf
 
 from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.gate_clock import LONGEST_STEP
-from keras_layer_prune.training.gate_gradients import DRAWS_OF, PAIRED_ESTIMATORS
+from keras_layer_prune.training.gate_gradients import (
+    DRAWS_OF,
+    PAIRED_ESTIMATORS,
+    Estimate,
+)
 from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
 from keras_layer_prune.training.overflow import (
     announced,
@@ -55,15 +59,16 @@ def training_step(model, data) -> dict:
     is_finite = finite_everywhere(model.optimizer, [*weight_gradients, *slopes])
     is_search = is_scale_search(model.optimizer, data_cost)
     if model.gate_gradient in PAIRED_ESTIMATORS:
-        differences = _paired_differences(model, data, gates, data_cost, draws)
+        estimate = _from_a_pair(model, data, gates, data_cost, draws)
     else:
         scale = model.optimizer.scale_loss(tf.ones([]))
         # A gate that the loss does not depend on has no slope.
         differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
+        estimate = Estimate(differences, tf.ones([len(gates)]))
     if weights:
         weight_gradients = announced(model.optimizer, weight_gradients, is_finite)
         model.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-    _move_gates(model, gates, differences, data_cost, is_finite, is_search)
+    _move_gates(model, gates, estimate, data_cost, is_finite, is_search)
     return _step_logs(model, x, y, outputs, sample_weight, cost)
 
 
@@ -72,34 +77,36 @@ def number_of_examples(x):
     return tf.shape(first_array(x))[0]
 
 
-def _paired_differences(model, data, gates, data_cost, draws):
+def _from_a_pair(model, data, gates, data_cost, draws) -> Estimate:
     """Unbiased estimates for the gates, from a second forward pass."""
     if not gates:
-        return []
+        return Estimate([], [])
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
     def evaluate(other_draws):
-        with other_draws.active():
+        with model.unmeasured(), other_draws.active():
             outputs = model(x, training=True)
-        # That of Keras: the second pass is not tracked.
-        return keras.Model.compute_loss(model, x, y, outputs, sample_weight)
+            loss = model.compute_loss(x, y, outputs, sample_weight)
+        return tf.cast(loss, tf.float32)
 
-    estimate = PAIRED_ESTIMATORS[model.gate_gradient]
-    return tf.unstack(estimate(evaluate, gates, data_cost, draws, model.estimator_seed))
+    estimate = PAIRED_ESTIMATORS[model.gate_gradient](
+        evaluate, gates, tf.cast(data_cost, tf.float32), draws, model.estimator_seed
+    )
+    return estimate._replace(differences=tf.unstack(estimate.differences))
 
 
-def _move_gates(model, gates, differences, data_cost, is_finite, is_search):
+def _move_gates(model, gates, estimate, data_cost, is_finite, is_search):
     now = model.clock.tick()
     if not gates:
         return
-    differences = [sum_over_replicas(difference) for difference in differences]
+    differences = [sum_over_replicas(each) for each in estimate.differences]
     scalars = tf.stack([tf.cast(data_cost, tf.float32), *differences])
     is_usable = tf.logical_and(is_finite, all_finite([scalars]))
     model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, prices)
     due = tf.constant(prices, tf.float32) * model.clock.pressure(now)
-    move_gates(gates, differences, due, step, is_usable)
+    move_gates(gates, differences, estimate.charged * due, step, is_usable)
 
 
 def _gate_step(model, now, prices) -> GateStep:

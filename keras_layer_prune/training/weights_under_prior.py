@@ -1,7 +1,7 @@
 """Which weights the prior holds: those of all sections that ever had a gate.
 
-A section that stays loses its gate, but not the prior on its weights. They are known by
-their places among the network's weights, which a file can hold too.
+A section that stays loses its gate, but not the prior on its weights. A file knows them
+by their places among the network's weights, which change when a layer gets new ones.
 """
 
 from keras_layer_prune.graph.gates import layers_behind_gates
@@ -23,44 +23,51 @@ def default_weight_prior(train_size) -> GaussianScaleMixturePrior:
     return GaussianScaleMixturePrior(_PRECISION_OF_AN_EXAMPLE * train_size)
 
 
-def places_behind_gates(network) -> list[int]:
-    """Places of the weights that only gates keep in a network.
+def weights_behind_gates(network) -> list:
+    """The weights that only gates keep in a network.
 
     Args:
         network: Functional or built sequential model with gates.
 
     Returns:
-        List of positions in `network.weights`.
+        List of variables.
     """
-    held = {id(w) for layer in layers_behind_gates(network) for w in layer.weights}
-    return [i for i, weight in enumerate(network.weights) if id(weight) in held]
+    layers = layers_behind_gates(network)
+    return among({id(w) for layer in layers for w in layer.weights}, network)
 
 
-def carried_places(places, network, new_network, copied) -> list[int]:
-    """The same weights' places in the network that takes another one's place.
+def among(ids, network) -> list:
+    """The weights of a network, in its order, that have one of some `id`s."""
+    return [weight for weight in network.weights if id(weight) in ids]
+
+
+def carried_weights(held, new_network, copied) -> list:
+    """The same weights in the network that takes another one's place.
 
     Args:
-        places: List of positions in `network.weights`.
-        network: The old network.
+        held: List of variables of the old network.
         new_network: The new one, without some of the weights.
         copied: List of pairs (old variable, new variable).
 
     Returns:
-        List of positions in `new_network.weights`.
+        List of variables of the new network.
     """
-    weights = network.weights
-    held = {id(weights[place]) for place in places}
-    carried = {id(new) for old, new in copied if id(old) in held}
-    return [i for i, w in enumerate(new_network.weights) if id(w) in carried]
+    old_ids = {id(weight) for weight in held}
+    return among({id(new) for old, new in copied if id(old) in old_ids}, new_network)
 
 
-def trained_weights(network, places) -> list:
-    """The weights at some places of a network that are trained by their gradients."""
-    weights = network.weights
+def places_of(held, network) -> list[int]:
+    """Positions in `network.weights` of some of them, which a file can hold."""
+    ids = {id(weight) for weight in held}
+    return [i for i, weight in enumerate(network.weights) if id(weight) in ids]
+
+
+def trained_weights(held, network) -> list:
+    """Those of some weights that are trained by their gradients."""
     trained = {
         id(weight)
         for weight in network.trainable_variables
         # The scales of an 8-bit layer, whose "gradients" are their next values.
         if not weight.overwrite_with_gradient
     }
-    return [weights[place] for place in places if id(weights[place]) in trained]
+    return [weight for weight in held if id(weight) in trained]

@@ -103,7 +103,7 @@ def checked_folder(name: str, value) -> str:
 
 def checked_path(path) -> str:
     """Return a path as a string, or raise if it is none."""
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
     return os.fspath(path)
 

@@ -111,8 +111,20 @@ def antithetic_difference(loss, antithetic_loss, sample, antithetic_sample, thet
         Tensor of shape `(gates,)`. Zero at gates that are exactly 0 or 1, where the
         pair never differs.
     """
-    # P(values differ) = 2 * min(theta, 1 - theta); half of the time each way round.
-    chance_of_difference = 2.0 * tf.minimum(theta, 1.0 - theta)
+    # They differ half of the time each way round.
     return tf.math.divide_no_nan(
-        (sample - antithetic_sample) * (loss - antithetic_loss), chance_of_difference
+        (sample - antithetic_sample) * (loss - antithetic_loss),
+        chance_of_difference(theta),
     )
+
+
+def chance_of_difference(theta):
+    """The probability that the two samples of an antithetic pair differ.
+
+    Args:
+        theta: Tensor in `[0, 1]`.
+
+    Returns:
+        Tensor shaped like `theta`.
+    """
+    return 2.0 * tf.minimum(theta, 1.0 - theta)

@@ -374,6 +374,37 @@ def test_a_vocabulary_is_kept():
     np.testing.assert_array_equal(gated(data), model(data))
 
 
+@keras.saving.register_keras_serializable("tests")
+class WordVectors(layers.Layer):
+    """A layer of a user with words, and weights for them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.lookup = layers.StringLookup(vocabulary=["blue", "red"])
+        self.vectors = layers.Embedding(3, 2)
+
+    def build(self, input_shape):
+        self.vectors.build(input_shape)
+
+    def get_vocabulary(self):
+        return self.lookup.get_vocabulary()
+
+    def call(self, words):
+        return self.vectors(self.lookup(words))
+
+    def compute_output_spec(self, words):
+        return keras.KerasTensor((*words.shape, 2))
+
+
+def test_a_layer_with_words_and_weights_gets_weights_of_its_own():
+    words = keras.Input((4,), dtype="string")
+    model = keras.Model(words, dense_section(layers.Flatten()(WordVectors()(words))))
+    gated = klp.gate_sections(model, initial_probability=1.0)
+    data = keras.ops.convert_to_tensor([["red", "blue", "green", "red"]])
+    np.testing.assert_array_equal(gated(data), model(data))
+    assert not {id(v) for v in gated.weights} & {id(v) for v in model.weights}
+
+
 def test_a_nested_model_with_a_call_of_its_own_is_not_read():
     class Doubling(keras.Model):
         def call(self, inputs, training=None, mask=None):
@@ -438,6 +469,31 @@ def test_unknown_names_list_the_known_ones():
 def test_names_that_are_not_prunable_say_why():
     with pytest.raises(ValueError, match="not prunable.*called 2 times"):
         klp.gate_sections(model_called_twice(), ["nested.inside"])
+
+
+class TrainsInItsOwnWay(keras.Model):
+    def compute_loss(self, *args, **kwargs):
+        return 2.0 * super().compute_loss(*args, **kwargs)
+
+
+def test_a_model_whose_class_has_a_training_step_is_refused():
+    plain = chain()
+    model = TrainsInItsOwnWay(plain.input, plain.output)
+    with pytest.raises(ValueError, match=r"own `compute_loss`.*keras.Model\("):
+        klp.gate_sections(model)
+    klp.gate_sections(keras.Model(model.input, model.output))
+
+
+def test_weights_of_the_first_call_are_made_before():
+    x = inputs = keras.Input((8,))
+    x = layers.Add()([x, layers.Dense(8, activation=layers.PReLU("ones"))(x)])
+    gated = klp.gate_sections(keras.Model(inputs, x), initial_probability=1.0)
+    assert len(gated.trainable_weights) == 3
+    ones = -np.ones((2, 8), "float32")
+    before = gated(ones)
+    assert len(gated.trainable_weights) == 3
+    slim = klp.strip_gates(gated)
+    np.testing.assert_array_equal(slim(ones), before)
 
 
 def test_a_model_with_gates_is_refused():

@@ -30,6 +30,16 @@ class Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+class StepsByItself(keras.Model):
+    def train_step(self, data):
+        return {"loss": 0.0}
+
+
+def class_with_a_step_of_its_own():
+    network = chain()
+    return StepsByItself(network.input, network.output)
+
+
 def gate_called_twice():
     x = inputs = keras.Input((FEATURES,))
     shared = gate("shared")
@@ -57,6 +67,7 @@ def gates_of_one_name():
     [
         (lambda: chain(gated=False), r"has no gates.*Add\(\).*gate_sections"),
         (Subclassed, "subclassed model.*Make it functional"),
+        (class_with_a_step_of_its_own, "own `train_step`.*subclass of `GatedModel`"),
         (gate_called_twice, r"called more than once.*shared.*for each branch"),
         (gates_of_one_name, r"called the same.*same.*leave the names to Keras"),
         (gate_without_a_shortcut, r"only_way.*cut an output.*GatedResidual"),
@@ -66,6 +77,7 @@ def gates_of_one_name():
     ids=[
         "no_gates",
         "subclassed",
+        "own_step",
         "gate_twice",
         "one_name",
         "cut_off",

@@ -19,6 +19,8 @@ from small_models import (
     gate,
 )
 
+from keras_layer_prune import GatedModel
+
 STEPS = 1600
 THETAS = (0.3, 0.6, 0.8)
 X, Y = data()
@@ -138,3 +140,34 @@ def test_straight_through_sees_too_little_where_open_gates_are_best(monkeypatch)
     assert (np.abs(mean - biased) < 4.0 * error).all()
     # Where gates are nearly open, most of what a section gives is not seen.
     assert (np.abs(mean - exact) > 4.0 * error)[[0, 2]].all()
+
+
+class AddsToTheLoss(GatedModel):
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) + 3.0
+
+
+@pytest.mark.parametrize("gate_gradient", ["flip", "antithetic"])
+def test_both_passes_have_the_loss_of_a_subclass(gate_gradient):
+    """What is added to all losses alike says nothing of any gate."""
+    benefits = []
+    for kind in (GatedModel, AddsToTheLoss):
+        keras.utils.set_random_seed(0)
+        model = kind(chain(THETAS, draws="batch"))
+        model.compile(
+            keras.optimizers.SGD(0.0),
+            "mse",
+            gate_step_size=1e-6,
+            gate_gradient=gate_gradient,
+        )
+        history = model.fit(X, Y, batch_size=4, verbose=0).history
+        benefits.append([float(gate.benefit.numpy()) for gate in model.gates])
+        added = 3.0 if kind is AddsToTheLoss else 0.0
+        gates = history["loss"][0] - history["data_loss"][0] - added
+        assert gates == pytest.approx(float(prices(model)), abs=1e-4)
+    np.testing.assert_allclose(benefits[1], benefits[0], atol=1e-4)
+    assert np.any(np.abs(benefits[0]) > 1e-3)
+
+
+def prices(model):
+    return model.gate_cost() + model.weight_cost()

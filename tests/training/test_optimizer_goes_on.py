@@ -252,3 +252,16 @@ def slots_of_the_head(model):
         for slot in model.optimizer.adam_velocities
         if slot is not None and "head" in slot.path
     ]
+
+
+def test_an_optimizer_that_has_trained_other_weights_is_refused():
+    model = model_with_closed_section(keras.optimizers.Adam(0.1))
+    first = model.optimizer
+    train(model, 1)
+    remove_closed_section(model)
+    train(model, 1)
+    with pytest.raises(ValueError, match=r"trained other weights.*`model.optimizer`"):
+        model.compile(first, "mse")
+    assert model.optimizer is not first
+    model.compile(model.optimizer, "mse", train_size=len(X))
+    train(model, 1)

@@ -159,3 +159,20 @@ def test_what_is_overwritten_by_its_gradient_is_not_under_the_prior():
     section.bias.overwrite_with_gradient = True
     expected = 0.5 * 4.0 * np.sum(section.kernel.numpy() ** 2) / ROWS
     assert float(model.weight_cost()) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["section_0", "head"])
+def test_it_stays_with_its_weights_if_a_layer_gets_further_ones(layer):
+    model = model_of(headed(chain((0.5, 0.5))))
+    under = {weight.path for weight in model.weights_under_prior}
+    model.network.get_layer(layer).enable_lora(1)
+    model.compile("sgd", "mse", weight_prior=model.weight_prior, train_size=ROWS)
+    new = {w.path for w in model.weights_under_prior} - under
+    assert {path.split("/")[-1] for path in new} == (
+        {"lora_kernel_a", "lora_kernel_b"} if layer == "section_0" else set()
+    )
+    frozen = {w.path for w in model.network.weights if not w.trainable}
+    trained = (under | new) - frozen
+    assert float(model.weight_cost()) == pytest.approx(
+        0.5 * 4.0 / ROWS * sum(np.sum(weights(model)[path] ** 2) for path in trained)
+    )
