@@ -30,6 +30,22 @@ def checked_weight_prior(prior):
     return prior
 
 
+def check_reduction(loss):
+    """Raise if a loss, or one of several, keeps a number for each example.
+
+    Args:
+        loss: What `compile` was given.
+    """
+    for each in tree.flatten(loss):
+        if isinstance(each, keras.Loss) and each.reduction in (None, "none"):
+            raise ValueError(
+                f"The loss `{each.name}` is not reduced to one number, by which gates "
+                f"could tell what a section is worth. Received: "
+                f"reduction={each.reduction!r}. Leave the reduction to Keras, which "
+                "averages over the examples."
+            )
+
+
 def listed(callbacks) -> list:
     """What `fit` takes for callbacks, as a list."""
     if isinstance(callbacks, keras.callbacks.CallbackList):

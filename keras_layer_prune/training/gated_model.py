@@ -22,6 +22,7 @@ from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.before_fit import check_before_fit
 from keras_layer_prune.training.checks import (
+    check_reduction,
     checked_decision,
     checked_pruning_log,
     checked_step_size,
@@ -191,16 +192,18 @@ class GatedModel(private.BuiltBeforeItsStep):
         Raises:
             TypeError: If an argument is not of its type.
             ValueError: If `train_size` or `gate_step_size` is not above 0,
-                `gate_gradient` is not known or needs gates that draw per minibatch, or
-                the optimizer has trained other weights.
+                `gate_gradient` is not known or needs gates that draw per minibatch,
+                the optimizer has trained other weights, or a loss is not reduced to one
+                number.
         """
         one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
         check_draws(gate_gradient, self.gates)
         train_size = checked_train_size(train_size)
         gate_step_size = checked_step_size(gate_step_size)
         weight_prior = checked_weight_prior(weight_prior)
-        optimizer = args[0] if args else kwargs.get("optimizer")
-        check_unused(optimizer, self.trainable_variables)
+        given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs)
+        check_unused(given.arguments.get("optimizer"), self.trainable_variables)
+        check_reduction(given.arguments.get("loss"))
         # Nothing is set before all is checked.
         self.gate_gradient = gate_gradient
         self.given_train_size = self.train_size = train_size

@@ -39,6 +39,7 @@ _STATE = (
     "_removed",
     "_skipped",
     "_steps_per_epoch",
+    "_first_step",
     "_last_step",
     "_middle",
 )
@@ -130,7 +131,7 @@ class PruneSections(keras.callbacks.Callback):
         self._steps_per_epoch = self.params.get("steps")
         self._last_step = None
         self._step = self._batches = self._removed = self._middle = 0
-        self._skipped = 0
+        self._skipped = self._first_step = 0
         # None has begun yet, and none may.
         self._epoch = -1
         # Until the length of an epoch is known, the gates hold.

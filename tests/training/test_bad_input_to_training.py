@@ -224,3 +224,11 @@ def test_a_network_that_cannot_be_rebuilt_is_left_as_it_was():
     assert weights(model).keys() == before.keys()
     model.train_on_batch(X, X)
     assert optimizer.iterations == 2
+
+
+@pytest.mark.parametrize("reduction", [None, "none"])
+@pytest.mark.parametrize("wrapped", [lambda x: x, lambda x: [x], lambda x: {"head": x}])
+def test_a_loss_that_is_not_reduced_is_refused(reduction, wrapped):
+    loss = keras.losses.MeanSquaredError(reduction=reduction)
+    with pytest.raises(ValueError, match="`mean_squared_error` is not reduced"):
+        GatedModel(chain()).compile("sgd", wrapped(loss))

@@ -19,9 +19,11 @@ from small_models import (
     gate,
 )
 
-from keras_layer_prune import GatedModel
+from keras_layer_prune import GatedModel, PruneSections
 
 STEPS = 1600
+# Sections, of which each step says something of few.
+MANY = 12
 THETAS = (0.3, 0.6, 0.8)
 X, Y = data()
 
@@ -171,3 +173,89 @@ def test_both_passes_have_the_loss_of_a_subclass(gate_gradient):
 
 def prices(model):
     return model.gate_cost() + model.weight_cost()
+
+
+def sections_of_known_worth(theta, draws):
+    """Each takes as much off the loss of its own output, whatever the others do."""
+    inputs = keras.Input((MANY,))
+    parts = [fixed_layer(np.zeros((MANY, MANY)))(inputs)]
+    for index in range(MANY):
+        picked = np.zeros((MANY, MANY))
+        picked[index, index] = 1.0
+        name = f"gate_{index}"
+        own = gate(name, theta, price=0.1, train_size=32, seed=index, draws=draws)
+        parts.append(own(fixed_layer(picked)(inputs)))
+    return keras.Model(inputs, keras.layers.Add()(parts))
+
+
+def kept_of_known_worth(worth, gate_gradient, theta):
+    draws = "batch" if gate_gradient in ("flip", "antithetic") else "row"
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (32, MANY))
+    model = compiled(
+        sections_of_known_worth(theta, draws),
+        keras.optimizers.SGD(0.0),
+        loss=lambda y, output: worth * tf.reduce_sum((y - output) ** 2, -1),
+        run_eagerly=False,
+        gate_gradient=gate_gradient,
+        train_size=32,
+    )
+    x = tf.data.Dataset.from_tensors((signs, signs)).repeat(50)
+    prune = PruneSections(hold=0.05, settle_by=0.5, verbose=0)
+    model.fit(x, epochs=12, shuffle=False, verbose=0, callbacks=[prune])
+    return [e["action"] for e in model.pruning_log].count("kept")
+
+
+@pytest.mark.parametrize(
+    ("gate_gradient", "theta"),
+    [
+        ("first_order", 0.0),
+        ("first_order", 0.9),
+        ("flip", 0.0),
+        ("flip", 0.9),
+        # At 0 a pair of draws says something once in 25 steps.
+        ("antithetic", 0.05),
+        ("antithetic", 0.9),
+    ],
+)
+def test_sections_worth_much_more_than_their_price_stay(gate_gradient, theta):
+    """The clock's own steps, no longer than it lets them be."""
+    assert kept_of_known_worth(1.0, gate_gradient, theta) == MANY
+
+
+@pytest.mark.parametrize("gate_gradient", ["first_order", "flip", "antithetic"])
+def test_sections_worth_less_than_their_price_leave(gate_gradient):
+    assert kept_of_known_worth(0.02, gate_gradient, 0.9) == 0
+
+
+@pytest.mark.parametrize("gate_gradient", ["flip", "antithetic"])
+def test_the_second_pass_is_in_no_metric(gate_gradient):
+    """Keras follows the loss of each of several outputs by itself."""
+    network = chain(THETAS, draws="batch")
+    heads = {name: network.output for name in ("left", "right")}
+    model = compiled(
+        keras.Model(network.input, heads),
+        keras.optimizers.SGD(0.0),
+        gate_step_size=1e-6,
+        gate_gradient=gate_gradient,
+    )
+    targets = {"left": Y, "right": 2.0 * Y}
+    history = model.fit(X, targets, batch_size=4, verbose=0).history
+    parts = history["left_loss"][0] + history["right_loss"][0]
+    assert parts == pytest.approx(history["data_loss"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("gate_gradient", ["flip", "antithetic"])
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_two_passes_work_in_other_precisions(gate_gradient, precision):
+    before = keras.config.floatx()
+    keras.config.set_floatx(precision)
+    try:
+        model = compiled(
+            chain(THETAS, draws="batch"),
+            gate_step_size=1e-3,
+            gate_gradient=gate_gradient,
+        )
+        model.fit(X, Y, batch_size=4, verbose=0)
+    finally:
+        keras.config.set_floatx(before)
+    assert any(float(gate.benefit.numpy()) for gate in model.gates)

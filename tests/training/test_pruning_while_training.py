@@ -144,6 +144,15 @@ def test_a_closed_gate_opens_again_if_its_section_would_earn_its_price():
     assert actions(model) == OUTCOME
 
 
+def test_a_gate_that_starts_at_0_is_not_taken_for_closed_before_it_may_move():
+    # In the few steps of an epoch, its running mean does not come up to its price.
+    network = useful_and_idle(0.0, price=5.0)
+    model = compiled(network, train_size=64, gate_step_size=1.0)
+    prune_idle(model, PruneSections(hold=0.4, settle_by=0.9, min_saving=0.0, verbose=0))
+    assert actions(model).keys() == OUTCOME.keys()
+    assert min(entry["step"] for entry in model.pruning_log) > 0.4 * 48
+
+
 @pytest.mark.parametrize("theta", [0.0, 0.5, 1.0])
 def test_frozen_gates_are_not_decided(theta):
     model = idle_model()
