@@ -22,7 +22,8 @@ def clone_operation(operation, name=None):
     Raises:
         ValueError: If the layer cannot be made from its own config.
     """
-    if hasattr(operation, "get_vocabulary") and not operation.weights:
+    has_weights = bool(getattr(operation, "weights", None))
+    if hasattr(operation, "get_vocabulary") and not has_weights:
         # What it learned is not in its config, and never changes.
         return operation
     if not isinstance(operation, keras.layers.Layer):

@@ -107,7 +107,7 @@ def check_gated_network(network):
             or is of a class with a training step or a loss of its own.
     """
     check_graph(network)
-    check_step_is_own(network)
+    check_plain_training(network)
     gates = find_gates(network)
     if not gates:
         raise ValueError(
@@ -157,11 +157,11 @@ def check_graph(network, name="network"):
     )
 
 
-def check_step_is_own(network, name="network"):
+def check_plain_training(network, name="network"):
     """Raise if a network's class trains in a way of its own.
 
-    Whoever holds a network to train it takes steps himself, and a rebuilt network is of
-    no class but Keras's.
+    What holds a network to train it has a step of its own, and a network that is made
+    again is a plain one.
 
     Args:
         network: Functional or sequential model.

@@ -6,7 +6,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.building import make_weights
-from keras_layer_prune.graph.gates import check_step_is_own, find_gates
+from keras_layer_prune.graph.gates import check_plain_training, find_gates
 from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace, free_name
 from keras_layer_prune.graph.sections import read_sections
@@ -56,7 +56,7 @@ def gate_sections(
     >>> model = keras_layer_prune.GatedModel(network)
     """
     found = read_sections(model)
-    check_step_is_own(model, "model")
+    check_plain_training(model, "model")
     check_no_ties(model)
     seed = optional_seed(seed)
     _check_filters(filters)
