@@ -25,9 +25,15 @@ def check_callbacks(callbacks, will_shrink, epochs):
         epochs: Int, the epochs of this `fit`.
 
     Raises:
+        TypeError: If one is a class.
         ValueError: If a callback keeps weights by their position in the network.
     """
     for callback in callbacks:
+        if isinstance(callback, type):
+            raise TypeError(
+                f"`callbacks` holds the class `{callback.__name__}`. Make an object of "
+                f"it: `{callback.__name__}(...)`."
+            )
         for kind, check in _CHECKS.items():
             if isinstance(callback, kind):
                 check(callback)

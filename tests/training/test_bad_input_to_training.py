@@ -232,3 +232,10 @@ def test_a_loss_that_is_not_reduced_is_refused(reduction, wrapped):
     loss = keras.losses.MeanSquaredError(reduction=reduction)
     with pytest.raises(ValueError, match="`mean_squared_error` is not reduced"):
         GatedModel(chain()).compile("sgd", wrapped(loss))
+
+
+@pytest.mark.parametrize("kind", [PruneSections, keras.callbacks.History])
+def test_a_class_among_the_callbacks_is_refused(kind):
+    model = compiled(chain())
+    with pytest.raises(TypeError, match=rf"`{kind.__name__}\(\.\.\.\)`"):
+        model.fit(X, Y, callbacks=[kind], verbose=0)
