@@ -52,6 +52,7 @@ from keras_layer_prune.training.weights_under_prior import (
     default_weight_prior,
     places_of,
     trained_weights,
+    weights_at,
     weights_behind_gates,
 )
 from keras_layer_prune.variational._checks import (
@@ -422,6 +423,5 @@ class GatedModel(private.BuiltBeforeItsStep):
         places = config.pop("places_under_prior", None)
         model = cls(take_part(config, "network", custom_objects), **config)
         if places is not None:
-            weights = model.network.weights
-            model.hold_under_prior([weights[place] for place in places])
+            model.hold_under_prior(weights_at(places, model.network))
         return model

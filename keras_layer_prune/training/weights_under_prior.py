@@ -62,6 +62,24 @@ def places_of(held, network) -> list[int]:
     return [i for i, weight in enumerate(network.weights) if id(weight) in ids]
 
 
+def weights_at(places, network) -> list:
+    """The weights at positions that `places_of` returned.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    weights = network.weights
+    positions = range(len(weights))
+    if not isinstance(places, list | tuple) or not all(
+        isinstance(place, int) and place in positions for place in places
+    ):
+        raise ValueError(
+            "`places_under_prior` must be a list of positions in `network.weights`, "
+            f"which has {len(weights)}. Received: places_under_prior={places!r}"
+        )
+    return [weights[place] for place in places]
+
+
 def trained_weights(held, network) -> list:
     """Those of some weights that are trained by their gradients."""
     trained = {

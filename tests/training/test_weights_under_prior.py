@@ -176,3 +176,10 @@ def test_it_stays_with_its_weights_if_a_layer_gets_further_ones(layer):
     assert float(model.weight_cost()) == pytest.approx(
         0.5 * 4.0 / ROWS * sum(np.sum(weights(model)[path] ** 2) for path in trained)
     )
+
+
+@pytest.mark.parametrize("places", [False, 0, [99], [-1], ["kernel"]])
+def test_places_that_a_network_does_not_have_are_an_error(places):
+    config = model_of(headed(chain((0.5,)))).get_config()
+    with pytest.raises(ValueError, match="`places_under_prior` must be a list"):
+        klp.GatedModel.from_config({**config, "places_under_prior": places})
