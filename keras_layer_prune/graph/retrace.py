@@ -17,6 +17,7 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.copying import copy_state
+from keras_layer_prune.graph.masks import masked_arguments, masked_tensors
 from keras_layer_prune.graph.seams import Seams
 from keras_layer_prune.graph.status import (
     Status,
@@ -26,7 +27,12 @@ from keras_layer_prune.graph.status import (
     tensor_statuses,
 )
 from keras_layer_prune.graph.values import Values
-from keras_layer_prune.graph.zero import is_addition, is_rectifier, passes_on
+from keras_layer_prune.graph.zero import (
+    is_addition,
+    is_difference,
+    is_rectifier,
+    passes_on,
+)
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -70,17 +76,26 @@ class Retrace:
             copy_state(old, new)
         return new_model
 
-    def _rebuild_graph(self, model, inputs=None, name=None):
-        """Rebuild a model whose inputs have the given statuses; all live if None."""
+    def _rebuild_graph(self, model, inputs=None, name=None, masked=None):
+        """Rebuild a model.
+
+        Args:
+            model: Functional or sequential model.
+            inputs: List of statuses of its inputs; all live if None.
+            name: String, of the new model. None: that of the old one.
+            masked: List of bools, which inputs may carry masks; none if None.
+        """
         functional = private.graph_of(model)
         calls = private.calls(functional)
         self._names |= {call.operation.name for call in calls}
+        # How often each operation is called by itself, not by a layer around it.
         self._times.update(id(call.operation) for call in calls)
         statuses = tensor_statuses(functional, self._closed, inputs)
         new_inputs = tree.map_structure(
             private.new_input, private.input_structure(functional)
         )
-        values = Values(functional.inputs, tree.flatten(new_inputs), statuses)
+        masks = masked_tensors(functional, masked)
+        values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
         for call in needed_calls(functional, statuses):
             values.update(call.outputs, self._call_again(call, values))
         if inputs is None:
@@ -113,8 +128,9 @@ class Retrace:
         """Outputs of a call on the new tensors, flat."""
         operation = call.operation
         if isinstance(operation, BernoulliGate) and operation in self._opened:
-            return [_cast(values.tensor(call.inputs[0]), call.outputs[0].dtype)]
-        if is_addition(operation) and values.has_zero(call):
+            return [self._cast(values.tensor(call.inputs[0]), call, values)]
+        is_sum = is_addition(operation) or is_difference(operation)
+        if is_sum and values.has_zero(call):
             return [self._call_addition(call, values)]
         args, kwargs = self._arguments(call, values)
         if operation in self._instead:
@@ -126,11 +142,11 @@ class Retrace:
         if isinstance(operation, GatedResidual | GatedLayer):
             arguments = _by_position(operation, args, kwargs)
             output = self._call_gated(operation, *arguments)
-            return [_cast(output, call.outputs[0].dtype)]
+            return [self._cast(output, call, values)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)
         if is_rectifier(operation) and args and _is_rectified(call, args[0]):
-            return [args[0]]
+            return [_masked_as(call, call.inputs[0], args[0], values)]
         return tree.flatten(self._call_clone(operation, args, kwargs))
 
     def _arguments(self, call, values):
@@ -140,7 +156,7 @@ class Retrace:
             if not isinstance(value, keras.KerasTensor):
                 return value
             layer = self._inserted.get(edge(call, value))
-            new = values.tensor(value)
+            new = values.tensor(value, call)
             return new if layer is None else layer(new)
 
         return tree.map_structure(renew, (call.args, call.kwargs))
@@ -178,7 +194,8 @@ class Retrace:
         if len(kept) == 1 and _is_passed_on(kept[0], call):
             left = values.tensor(kept[0])
             self._seams.tear(left)
-            return _masked_as(call.outputs[0], left)
+            left = self._cast(left, call, values)
+            return _masked_as(call, kept[0], left, values)
         wanted = call.outputs[0]
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
             new_operands = [values.tensor(x) for x in kept]
@@ -194,11 +211,15 @@ class Retrace:
             # One copy serves all calls. Two of them, made for different zeros, would
             # share layers, and Keras does not load those as shared again.
             known = [Status.LIVE] * len(known)
+            masked = [True] * len(known)
+        else:
+            masked = masked_arguments(call, inner, values.masked)
         key = (id(operation), *known)
         if key not in self._nested:
             variants = sum(k[0] == id(operation) for k in self._nested)
             name = f"{operation.name}_{variants}" if variants else operation.name
-            self._nested[key] = self._rebuild_graph(operation, known, name)
+            new = self._rebuild_graph(operation, known, name, masked)
+            self._nested[key] = new
         live = iter(tree.flatten(self._nested[key](*args, **kwargs)))
         # Outputs that are zero keep their place; nobody will read them.
         outcome = output_statuses(inner, self._closed, known)
@@ -248,13 +269,17 @@ class Retrace:
         """
         name = layer.name
         if former_owner is not None and id(layer) not in self._clones:
-            is_taken = name in self._names and not _inherits_name(layer, former_owner)
-            name = f"{former_owner.name}_{name}" if is_taken else name
+            is_its_own = id(layer) in self._times or _inherits_name(layer, former_owner)
+            if name in self._names and not is_its_own:
+                name = free_name(f"{former_owner.name}_{name}", self._names)
             self._names.add(name)
         if private.graph_of(layer) is None or not self._is_touched(layer):
             return self._clone(layer, name)
         if id(layer) not in self._clones:
-            self._clones[id(layer)] = self._rebuild_graph(layer, name=name)
+            # What it is called on may carry masks, which no graph shows.
+            masked = [True] * len(layer.inputs)
+            new = self._rebuild_graph(layer, name=name, masked=masked)
+            self._clones[id(layer)] = new
         return self._clones[id(layer)]
 
     def _clone(self, operation, name=None):
@@ -265,6 +290,17 @@ class Retrace:
             if isinstance(operation, keras.layers.Layer):
                 self.copies.append((operation, clone))
         return self._clones[id(operation)]
+
+    def _cast(self, tensor, call, values):
+        """A tensor in the dtype that a layer with a precision of its own gave it."""
+        old = call.outputs[0]
+        if tensor.dtype == old.dtype:
+            return tensor
+        if not values.is_masked(old):
+            return keras.ops.cast(tensor, old.dtype)
+        # A raw operation would drop the mask.
+        name = free_name(f"{call.operation.name}_cast", self._names)
+        return keras.layers.Identity(name=name, dtype=old.dtype)(tensor)
 
     def _is_touched(self, layer) -> bool:
         return any(inner in self._touched for inner in private.all_layers(layer))
@@ -295,11 +331,11 @@ def around(call) -> tuple[int]:
 
 def _kept_outputs(functional, statuses, inputs):
     structure = private.output_structure(functional)
+    outputs = tree.flatten(structure)
+    left = [x for x in outputs if statuses[id(x)] != Status.ZERO]
     is_nested = inputs is not None
-    if not is_nested:
-        return structure
     # The caller drops what is zero by itself; it never asks for these outputs.
-    return [x for x in tree.flatten(structure) if statuses[id(x)] != Status.ZERO]
+    return left if is_nested and len(left) < len(outputs) else structure
 
 
 def _is_rectified(call, tensor) -> bool:
@@ -312,21 +348,22 @@ def _is_rectified(call, tensor) -> bool:
 
 
 def _is_passed_on(tensor, addition) -> bool:
-    """Whether an addition of a tensor and zeros is the tensor, but for its mask."""
-    total = addition.outputs[0]
-    return (
-        passes_on(addition.operation, _position(tensor, addition))
-        and tuple(tensor.shape) == tuple(total.shape)
-        and tensor.dtype == total.dtype
-    )
+    """Whether a sum of a tensor and zeros is the tensor, but for mask and dtype."""
+    is_left = passes_on(addition.operation, _position(tensor, addition))
+    return is_left and tuple(tensor.shape) == tuple(addition.outputs[0].shape)
 
 
-def _masked_as(old, new):
-    """A tensor that is left of a sum, without its mask if the sum had none.
+def _masked_as(call, old, new, values):
+    """What is left of a call, without the mask of what it is if the call dropped it.
 
-    Keras gives a sum no mask if one operand has none.
+    Args:
+        call: Call of the old graph.
+        old: The one of its inputs that stays.
+        new: The new tensor for that input.
+        values: `Values`.
     """
-    if private.mask_of(old) is None and private.mask_of(new) is not None:
+    has_mask = values.is_masked(old) or private.mask_of(new) is not None
+    if has_mask and not values.is_masked(call.outputs[0]):
         # A raw operation passes none on.
         return keras.ops.copy(new)
     return new
@@ -348,8 +385,3 @@ def _by_position(layer, args, kwargs):
 def _inherits_name(layer, former_owner) -> bool:
     """Whether the owner's name becomes free, and is the layer's too."""
     return isinstance(former_owner, GatedLayer) and former_owner.name == layer.name
-
-
-def _cast(tensor, dtype):
-    """A tensor in the dtype that a layer with a precision of its own gave it."""
-    return tensor if tensor.dtype == dtype else keras.ops.cast(tensor, dtype)

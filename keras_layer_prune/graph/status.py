@@ -2,10 +2,16 @@
 
 import enum
 
+import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.zero import is_addition, is_product, maps_zero_to_zero
+from keras_layer_prune.graph.zero import (
+    is_addition,
+    is_difference,
+    is_product,
+    maps_zero_to_zero,
+)
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -102,9 +108,19 @@ def _of_simple(call, known) -> Status:
     if zeros and is_product(operation):
         return Status.ZERO
     if zeros and zeros == len(known):
-        passes = is_sum(call) or maps_zero_to_zero(operation)
+        passes = _sums_to_zero(call) or maps_zero_to_zero(operation)
         return Status.ZERO if passes else Status.CONSTANT
     return _of_operands(known)
+
+
+def _sums_to_zero(call) -> bool:
+    """Whether a call adds up or subtracts tensors of the graph and zeros only."""
+    if not (is_addition(call.operation) or is_difference(call.operation)):
+        return False
+    values = tree.flatten([call.args, call.kwargs])
+    others = [x for x in values if not isinstance(x, keras.KerasTensor)]
+    # `sum([a, b])` begins with `0 + a`.
+    return all(x is None or (isinstance(x, int | float) and x == 0) for x in others)
 
 
 def is_sum(call) -> bool:

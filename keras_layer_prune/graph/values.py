@@ -2,7 +2,13 @@
 
 import keras
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.status import Status
+from keras_layer_prune.graph.zero import is_keras
+
+# Calls whose inputs have equal sizes, but for axes along which they are joined.
+_ALIKE = ("Add", "Subtract", "Average", "Maximum", "Minimum")
+_JOINED = ("Concatenate",)
 
 
 class Values:
@@ -12,11 +18,13 @@ class Values:
         old_inputs: List of the old graph's inputs.
         new_inputs: List of the new graph's inputs.
         statuses: Dictionary from `tensor_statuses` of the old graph.
+        masked: Set from `masked_tensors` of the old graph.
     """
 
-    def __init__(self, old_inputs, new_inputs, statuses):
+    def __init__(self, old_inputs, new_inputs, statuses, masked):
         self.statuses = statuses
-        self._source = old_inputs[0]
+        self.masked = masked
+        self._inputs = list(old_inputs)
         self._values: dict = {}
         self.update(old_inputs, new_inputs)
 
@@ -32,11 +40,69 @@ class Values:
         """Whether nothing is left of one of a call's inputs."""
         return any(self.is_zero(x) for x in call.inputs)
 
-    def tensor(self, old):
-        """The new tensor for an old one; zeros if that is what it became."""
-        if self.is_zero(old):
-            return _zeros_like(old, self._values[id(self._source)])
-        return self._values[id(old)]
+    def is_masked(self, old) -> bool:
+        """Whether a tensor may carry a mask when the graph runs."""
+        return id(old) in self.masked
+
+    def tensor(self, old, call=None):
+        """The new tensor for an old one; zeros if that is what it became.
+
+        Args:
+            old: Tensor of the old graph.
+            call: The call that takes it, or None for an output.
+        """
+        if not self.is_zero(old):
+            return self._values[id(old)]
+        beside = self._beside(old, call)
+        if beside is not None:
+            return _zeros_beside(old, self._values[id(beside)])
+        return _zeros_like(old, self._values[id(_with_batch(self._inputs))])
+
+    def _beside(self, old, call):
+        """A tensor of the same call that has every size that `old` has, or None."""
+        if call is None or not _takes_equal_sizes(call, old):
+            return None
+        live = (x for x in call.inputs if id(x) in self._values)
+        return next((x for x in live if _has_sizes_of(x, old)), None)
+
+
+def _takes_equal_sizes(call, old) -> bool:
+    """Whether inputs have the size of `old` along each axis where it is not known."""
+    operation = call.operation
+    if any(is_keras(operation, name) for name in _JOINED):
+        return old.shape[operation.axis] is not None
+    return any(is_keras(operation, name) for name in _ALIKE)
+
+
+def _has_sizes_of(tensor, old) -> bool:
+    """Whether a tensor's size is not known either where that of `old` is not."""
+    pairs = zip(tensor.shape, old.shape, strict=False)
+    return (
+        len(tensor.shape) == len(old.shape)
+        and not (tensor.sparse or tensor.ragged)
+        and all(size is None for size, other in pairs if other is None)
+    )
+
+
+def _with_batch(inputs):
+    """The input of a network that is most like to tell the batch size."""
+
+    def is_plain(x):
+        is_left_out = getattr(private.producer(x), "optional", False)
+        is_dense = not (x.sparse or x.ragged or x.dtype == "string")
+        return is_dense and not is_left_out and x.shape[:1] == (None,)
+
+    return next(filter(is_plain, inputs), inputs[0])
+
+
+def _zeros_beside(old, source):
+    """Zeros in the place of `old`, with the sizes of `source` where none is known."""
+    known = [axis for axis, size in enumerate(old.shape) if size is not None]
+    zeros = keras.ops.zeros_like(source)
+    if known:
+        zeros = keras.ops.sum(zeros, axis=known, keepdims=True)
+        zeros = keras.ops.tile(zeros, [1 if n is None else n for n in old.shape])
+    return keras.ops.cast(zeros, old.dtype)
 
 
 def _zeros_like(old, source):
@@ -50,7 +116,8 @@ def _zeros_like(old, source):
         raise ValueError(
             f"The tensor `{old.name}` of shape {shape} becomes zero and something "
             "still needs it, but its size is not known. Give the network's inputs a "
-            "fixed size, or move the gate so that an addition takes its output."
+            "fixed size, or move the gate so that its output is only added to tensors "
+            "that have its shape."
         )
     column = keras.ops.zeros_like(source)
     if len(source.shape) > 1:

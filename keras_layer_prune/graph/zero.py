@@ -1,6 +1,7 @@
 """Which operations leave zeros zero: what a closed gate makes vanish."""
 
 import keras
+import numpy as np
 
 _PACKAGES = ("keras", "keras_hub", "keras_layer_prune")
 
@@ -45,7 +46,7 @@ def maps_zero_to_zero(operation) -> bool:
     if name == "Activation":
         return _activation_keeps_zero(operation)
     if name == "Rescaling":
-        return operation.offset == 0
+        return not np.any(operation.offset)
     if name == "ReLU":
         return operation.threshold == 0
     return name in _ZERO_TO_ZERO
@@ -56,17 +57,22 @@ def is_addition(operation) -> bool:
     return is_keras(operation, "Add") or _is_scaled_addition(operation)
 
 
+def is_difference(operation) -> bool:
+    """Whether an operation takes its second tensor from the first."""
+    return is_keras(operation, "Subtract")
+
+
 def passes_on(operation, position) -> bool:
-    """Whether an addition returns this operand as it is where the others are zero.
+    """Whether a sum or difference is this operand where the others are zero.
 
     Args:
-        operation: An operation for which `is_addition` holds.
-        position: Int, the operand's place among the tensors that are added.
+        operation: An operation for which `is_addition` or `is_difference` holds.
+        position: Int, the operand's place among the tensors that it takes.
 
     Returns:
         Bool.
     """
-    return position == 0 or not _is_scaled_addition(operation)
+    return position == 0 or is_keras(operation, "Add")
 
 
 def is_product(operation) -> bool:

@@ -1,6 +1,7 @@
 """A gate around a layer that keeps its input's shape: `GatedLayer`."""
 
 import keras
+import tensorflow as tf
 
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers.gated_residual import (
@@ -63,7 +64,9 @@ class GatedLayer(keras.layers.Layer):
                 f"to {tuple(outputs.shape)}. Use `GatedResidual` with a `shortcut` "
                 "layer that makes the same change of shape."
             )
-        return inputs + self.gate(outputs - inputs)
+        # The layer and the gate may have precisions of their own.
+        change = self.gate(tf.cast(outputs, inputs.dtype) - inputs)
+        return inputs + tf.cast(change, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""

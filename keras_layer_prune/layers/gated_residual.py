@@ -103,7 +103,9 @@ class GatedResidual(keras.layers.Layer):
                 "`shortcut` layer that maps to the section's output shape, or make the "
                 "section keep its shape."
             )
-        return kept + self.gate(branch)
+        # Parts may have precisions of their own.
+        dtype = self.compute_dtype
+        return tf.cast(kept, dtype) + tf.cast(self.gate(branch), dtype)
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the input, where the output has as many steps."""

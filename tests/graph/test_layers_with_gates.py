@@ -165,3 +165,23 @@ def test_a_half_precision_gate_on_a_full_precision_branch_leaves_its_rounding():
     network = model(inputs, branch)
     slim = strip_gates(network)
     assert slim.outputs[0].dtype == network.outputs[0].dtype == "bfloat16"
+
+
+def test_what_a_row_of_layers_is_called_behind_its_gate_is_free():
+    inputs = keras.Input((8,))
+    x = dense("r_fc", units=8)(dense("fc", units=8)(inputs))
+    section = keras.Sequential([dense("fc", units=8)])
+    x = GatedResidual(section, gate=gate(1.0), name="r")(x)
+    network = model(inputs, x)
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert {"fc", "r_fc", "r_fc_more", "r"} <= names_in(slim)
+
+
+def test_a_section_that_is_called_once_more_keeps_its_name():
+    inputs = keras.Input((8,))
+    shared = dense("shared", units=8)
+    network = model(inputs, shared(GatedResidual(shared, gate=gate(1.0))(inputs)))
+    slim = strip_gates(network)
+    assert slim.output_names == network.output_names == ["shared"]
+    assert max_difference(network, slim) < 1e-5

@@ -47,6 +47,73 @@ def test_sums_pass_on_the_mask_that_they_passed_on_before(branch_of, add, theta)
     assert ("section" in names_in(slim)) == (theta == 1.0)
 
 
+def taken_away(x, branch):
+    return layers.Subtract()([x, branch])
+
+
+def attention(x):
+    return layers.MultiHeadAttention(2, 4, name="section")(x, x)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+@pytest.mark.parametrize("where", ["nested", "at the top"])
+@pytest.mark.parametrize("branch_of", [with_mask, without_mask, attention])
+@pytest.mark.parametrize("join", [layer_add, raw_add, taken_away])
+def test_nested_models_get_masks_that_no_graph_shows(join, branch_of, where):
+    inputs = keras.Input((6, 4))
+    block = model(inputs, join(inputs, gate(0.0)(branch_of(inputs))))
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    x = block(x) if where == "nested" else join(x, gate(0.0)(branch_of(x)))
+    network = model(tokens, layers.GlobalAveragePooling1D()(x))
+    slim = strip_gates(network)
+    assert max_difference(network, slim, TOKENS) < 1e-5
+    assert "section" not in names_in(slim)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
+    inputs = keras.Input((6, 4))
+    block = model(inputs, inputs + gate(0.0)(with_mask(inputs)))
+    tokens = keras.Input((6,), dtype="int32")
+    x = [layers.Embedding(10, 4, mask_zero=zero)(tokens) for zero in (True, False)]
+    pooled = [layers.GlobalAveragePooling1D()(block(each)) for each in x]
+    network = model(tokens, layers.Concatenate()(pooled))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+def test_a_second_rectifier_that_takes_the_mask_away_leaves_none():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.ReLU()(layers.Embedding(10, 4, mask_zero=True)(tokens))
+    x = keras.ops.relu(layers.Add()([x, gate(0.0)(with_mask(x))]))
+    network = model(tokens, layers.GlobalAveragePooling1D()(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+def cast_sum(x):
+    return layers.Add(dtype="bfloat16")([x, gate(0.0)(with_mask(x))])
+
+
+def cast_residual(x):
+    section = layers.Dense(4, dtype="float32")
+    return klp.GatedResidual(section, gate=gate(0.0), dtype="bfloat16")(x)
+
+
+def cast_gate(x):
+    x = layers.Identity(dtype="bfloat16")(x)
+    branch = layers.Dense(4, dtype="bfloat16")(x)
+    opened = klp.BernoulliGate(initial_probability=1.0, dtype="float32")
+    return layers.Add()([x, opened(branch)])
+
+
+@pytest.mark.parametrize("block", [cast_sum, cast_residual, cast_gate])
+def test_casts_keep_the_mask(block):
+    tokens = keras.Input((6,), dtype="int32")
+    x = block(layers.Embedding(10, 4, mask_zero=True)(tokens))
+    network = model(tokens, layers.LSTM(4, dtype="float32")(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
 @pytest.mark.parametrize("length", [6, None])
 def test_sequences_may_be_of_any_length(length):
     inputs = keras.Input((length,), dtype="int32")

@@ -1,6 +1,7 @@
 """Gates inside networks that are used as layers."""
 
 import keras
+import numpy as np
 import pytest
 from gated_networks import dense, gate, model, names_in, randomized, residual
 
@@ -136,3 +137,12 @@ def test_a_nested_network_can_be_called_by_the_names_of_its_inputs():
     slim = strip_gates(network)
     assert max_difference(network, slim) < 1e-5
     assert "gone" not in names_in(slim)
+
+
+def test_a_nested_network_keeps_the_structure_of_its_outputs():
+    inputs = keras.Input((4,))
+    x = residual(inputs, 0.0)
+    nested = keras.Model(inputs, {"sum": x, "head": dense()(x)}, name="nested")
+    outer = keras.Input((4,))
+    slim = strip_gates(model(outer, nested(outer)["head"]))
+    assert set(slim.get_layer("nested")(np.ones((1, 4), "float32"))) == {"sum", "head"}

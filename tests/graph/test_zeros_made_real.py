@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from gated_networks import dense, gate, kinds_in, model, names_in
 
 from keras_layer_prune import max_difference, strip_gates
@@ -48,6 +49,7 @@ def test_a_network_can_return_a_closed_branch():
         keras.layers.BatchNormalization(name="after"),
         keras.layers.LayerNormalization(name="after"),
         keras.layers.Softmax(name="after"),
+        keras.layers.Rescaling(2.0, offset=np.ones(4), name="after"),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -102,15 +104,102 @@ def test_zeros_take_the_batch_of_an_input_without_further_axes():
     assert_same_without_the_section(model(inputs, x))
 
 
-def test_an_unknown_size_is_an_error_whose_advice_works():
-    def network(length):
-        inputs = keras.Input((length, 4))
-        closed = gate(0.0)(dense("gone")(inputs))
-        return model(inputs, keras.layers.Concatenate()([inputs, closed]))
+def concatenated(x, closed):
+    return keras.layers.Concatenate()([dense("kept", units=3)(x), closed])
 
+
+def averaged(x, closed):
+    return keras.layers.Average()([x, closed])
+
+
+def taken_from(x, closed):
+    return closed - x
+
+
+@pytest.mark.parametrize("join", [concatenated, averaged, taken_from])
+@pytest.mark.parametrize("shape", [(None, 4), (None, None, 4)])
+def test_zeros_take_unknown_sizes_from_what_they_are_joined_with(join, shape):
+    inputs = keras.Input(shape)
+    closed = gate(0.0)(dense("gone", units=4)(inputs))
+    network = model(inputs, dense()(join(inputs, closed)))
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 4)[-len(shape) - 1 :])
+    assert_same_without_the_section(network, x.astype("float32"))
+
+
+def joined_along_the_steps(length):
+    inputs = keras.Input((length, 4))
+    closed = gate(0.0)(dense("gone")(inputs))
+    return model(inputs, keras.layers.Concatenate(axis=1)([inputs, closed]))
+
+
+def test_an_unknown_size_is_an_error_whose_advice_works():
     with pytest.raises(ValueError, match=r"\(None, None, 4\).*Give.*a fixed size"):
-        strip_gates(network(None))
-    assert_same_without_the_section(network(6))
+        strip_gates(joined_along_the_steps(None))
+    assert_same_without_the_section(joined_along_the_steps(6))
+
+
+def test_zeros_take_a_batch_that_is_not_that_of_the_inputs():
+    inputs = keras.Input((5, 4))
+    x = keras.ops.reshape(inputs, (-1, 4))
+    closed = gate(0.0)(dense("gone")(x))
+    network = model(inputs, keras.layers.Concatenate()([x, closed]))
+    assert_same_without_the_section(network)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"dtype": "string"},
+        {"optional": True},
+        {"sparse": True},
+        {"batch_size": 1},
+    ],
+    ids=lambda kind: next(iter(kind)),
+)
+def test_zeros_do_not_take_the_batch_of_an_input_that_cannot_tell_it(first):
+    """An output of zeros, which stands beside nothing."""
+    odd, inputs = keras.Input((4,), **first), keras.Input((4,))
+    closed = gate(0.0)(dense("gone")(inputs))
+    slim = strip_gates(model([odd, inputs], [inputs, closed]))
+    given = {"string": "a", "float32": 0.0}[odd.dtype]
+    x = [tf.fill((1, 4), given), tf.ones((3, 4))]
+    x[0] = None if first.get("optional") else x[0]
+    x[0] = tf.sparse.from_dense(x[0]) if first.get("sparse") else x[0]
+    _, zeros = slim(x)
+    np.testing.assert_array_equal(zeros, np.zeros((3, 4)))
+
+
+def test_pythons_sum_begins_with_a_zero_that_goes_too():
+    inputs = keras.Input((None, 4))
+    branches = [gate(0.0)(dense(name)(inputs)) for name in ("gone", "gone_too")]
+    network = model(inputs, dense("head")(inputs + sum(branches)))
+    x = np.ones((2, 3, 4), "float32")
+    slim = assert_same_without_the_section(network, x)
+    assert operations_in(slim) == ["Dense"]
+
+
+@pytest.mark.parametrize("subtract", [keras.ops.subtract, keras.layers.Subtract()])
+def test_nothing_is_taken_away_where_a_branch_is_closed(subtract):
+    inputs = keras.Input((None, 4))
+    operands = [inputs, gate(0.0)(dense("gone")(inputs))]
+    is_layer = isinstance(subtract, keras.layers.Layer)
+    x = subtract(operands) if is_layer else subtract(*operands)
+    network = model(inputs, dense("head")(x))
+    slim = assert_same_without_the_section(network, np.ones((2, 3, 4), "float32"))
+    assert operations_in(slim) == ["Dense"]
+
+
+def test_a_sum_in_another_precision_is_cast_and_not_added_to():
+    inputs = keras.Input((None, 4))
+    x = keras.layers.Dense(4, dtype="float16")(inputs)
+    x = x + gate(0.0)(dense("gone")(x))
+    network = model(inputs, keras.layers.GlobalAveragePooling1D()(x))
+    slim = assert_same_without_the_section(network, np.ones((2, 3, 4), "float32"))
+    assert operations_in(slim) == ["Dense", "Cast", "GlobalAveragePooling1D"]
+
+
+def operations_in(network):
+    return [type(operation).__name__ for operation in network.operations][1:]
 
 
 def test_nothing_but_keras_is_left_where_zeros_are_made_real():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from layers_of_users import LazyBlock
 
-from keras_layer_prune import BernoulliGate, GatedResidual
+from keras_layer_prune import BernoulliGate, GatedLayer, GatedResidual
 
 X = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
 
@@ -121,3 +121,16 @@ def test_a_gate_of_another_kind_is_an_error():
 def test_a_gate_in_the_place_of_the_shortcut_is_refused(wrapped):
     with pytest.raises(ValueError, match=r"GatedResidual\(section, gate=gate\)"):
         GatedResidual(keras.layers.Dense(4), wrapped(BernoulliGate()))
+
+
+@pytest.mark.parametrize("kind", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize(
+    "precisions", [("bfloat16", "float32"), ("float32", "bfloat16")]
+)
+def test_parts_may_have_precisions_of_their_own(kind, precisions):
+    whole, part = precisions
+    layer = kind(keras.layers.Dense(4, dtype=part), dtype=whole)
+    inputs = keras.Input((4,))
+    outputs = layer(inputs)
+    assert outputs.dtype == whole
+    assert keras.Model(inputs, outputs)(np.ones((2, 4), "float32")).dtype == whole

@@ -1,0 +1,72 @@
+"""Which tensors of a graph may carry a mask when it runs."""
+
+import keras
+
+from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.zero import is_keras
+
+# Their output has a mask if all that comes in has.
+_MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+
+
+def masked_tensors(functional, inputs=None) -> set[int]:
+    """The `id`s of the tensors of a graph that may carry a mask when it runs.
+
+    Symbolic tensors do not show all masks: not those that come with the arguments of a
+    nested model, nor those behind a layer that casts its input.
+
+    Args:
+        functional: Functional model.
+        inputs: List of bools, which inputs may carry one; none if None.
+    """
+    inputs = inputs or [False] * len(functional.inputs)
+    now = {id(x) for x, has in zip(functional.inputs, inputs, strict=True) if has}
+    ever = set(now)
+    for call in private.calls(functional):
+        outputs = _masked_outputs(call, now)
+        if is_keras(call.operation, "MultiHeadAttention"):
+            # It takes the masks away from what it is called on.
+            now -= {id(x) for x in call.operands}
+        now |= outputs
+        ever |= outputs
+    return ever
+
+
+def masked_arguments(call, inner, masked) -> list[bool]:
+    """Whether what a nested model is called on may carry masks, by its inputs.
+
+    Args:
+        call: Call of a functional or sequential model.
+        inner: The model's graph.
+        masked: Set from `masked_tensors` of the graph around it.
+    """
+    return [id(x) in masked for x in private.nested_arguments(call, inner)]
+
+
+def _masked_outputs(call, masked) -> set[int]:
+    operation, outputs = call.operation, call.outputs
+    inner = private.graph_of(operation)
+    if inner is not None:
+        inside = masked_tensors(inner, masked_arguments(call, inner, masked))
+        pairs = zip(outputs, inner.outputs, strict=True)
+        return {id(out) for out, own in pairs if id(own) in inside}
+    symbolic = {id(x) for x in outputs if private.mask_of(x) is not None}
+    return {id(x) for x in outputs} if _hands_on(call, masked) else symbolic
+
+
+def _hands_on(call, masked) -> bool:
+    operation = call.operation
+    # Raw operations drop masks.
+    is_layer = isinstance(operation, keras.layers.Layer)
+    if not is_layer or not operation.supports_masking or not call.inputs:
+        return False
+    flags = [id(x) in masked for x in call.operands]
+    if any(is_keras(operation, name) for name in _MERGES):
+        return all(flags)
+    return flags[0] and _keeps_steps(call)
+
+
+def _keeps_steps(call) -> bool:
+    """Whether the output has the steps of the input, so that its mask fits."""
+    before, after = call.operands[0].shape, call.outputs[0].shape
+    return len(after) > 1 and before[1:2] == after[1:2]
