@@ -15,20 +15,6 @@ from keras_layer_prune.variational._checks import whole_number
 _WARM_UP_CALLS = 10
 
 
-def measure_latency(model, batch_size=1, calls=100) -> float:
-    """Median time of one inference call, compiled by TensorFlow as it is served.
-
-    Args:
-        model: Functional or built sequential model; unknown input sizes become 16.
-        batch_size: Int, examples per call.
-        calls: Int, how many calls are timed.
-
-    Returns:
-        Float, seconds per call.
-    """
-    return paired_latencies([model], batch_size, calls)[0]
-
-
 def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
     """Median times of several models, called in turn.
 

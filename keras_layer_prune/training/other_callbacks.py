@@ -124,7 +124,5 @@ _CHECKS_OF_SHRINKING = {
     keras.callbacks.ModelCheckpoint: _check_checkpoint,
     keras.callbacks.EarlyStopping: _check_stopping,
     keras.callbacks.BackupAndRestore: _check_backup,
+    keras.callbacks.OrbaxCheckpoint: _check_orbax,
 }
-# Older versions of Keras have none.
-if hasattr(keras.callbacks, "OrbaxCheckpoint"):
-    _CHECKS_OF_SHRINKING[keras.callbacks.OrbaxCheckpoint] = _check_orbax

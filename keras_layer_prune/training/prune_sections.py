@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Any
 
 import keras
 
@@ -129,7 +130,7 @@ class PruneSections(keras.callbacks.Callback):
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._steps_per_epoch = self.params.get("steps")
-        self._last_step = None
+        self._last_step: Any = None
         self._step = self._batches = self._removed = self._middle = 0
         self._skipped = self._first_step = 0
         # None has begun yet, and none may.
@@ -276,8 +277,6 @@ class PruneSections(keras.callbacks.Callback):
     def _least_saving(self) -> float:
         if self.min_saving is not None:
             return self.min_saving
-        if self._last_step is None:
-            return default_min_saving()
         return default_min_saving(self._last_step - self._step)
 
     def _look_for_movement(self):
@@ -302,7 +301,7 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
-            if self._middle < (self._last_step or 0):
+            if self._middle < self._last_step:
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
                 self._say(diagnostics.of_hovering(undecided))
