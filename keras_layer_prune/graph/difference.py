@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.gates import check_graph
+from keras_layer_prune.graph.checks import check_graph
 
 
 def max_difference(model_a, model_b, inputs=None) -> float:

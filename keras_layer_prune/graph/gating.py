@@ -6,7 +6,8 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.building import make_weights
-from keras_layer_prune.graph.gates import check_plain_training, find_gates
+from keras_layer_prune.graph.checks import check_plain_training
+from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace, free_name
 from keras_layer_prune.graph.sections import read_sections

@@ -2,7 +2,8 @@
 
 import warnings
 
-from keras_layer_prune.graph.rebuild import check_remade, undecided_gates
+from keras_layer_prune.graph.gates import undecided_gates
+from keras_layer_prune.graph.rebuild import check_remade
 from keras_layer_prune.training.checks import listed
 from keras_layer_prune.training.other_callbacks import check_callbacks, gate_movers
 

@@ -5,8 +5,7 @@ from keras_layer_prune.graph.anatomy import (
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.gates import gated_sections
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.graph.gates import gated_sections, theta_of
 
 
 def decision_entries(model, closed, opened, epoch) -> list[dict]:

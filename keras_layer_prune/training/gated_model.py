@@ -10,13 +10,8 @@ import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.building import make_weights
-from keras_layer_prune.graph.gates import (
-    check_gated_network,
-    check_graph,
-    check_names,
-    find_gates,
-    kept_sections,
-)
+from keras_layer_prune.graph.checks import check_gated_network, check_graph, check_names
+from keras_layer_prune.graph.gates import find_gates, kept_sections
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up

@@ -6,8 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_layer_prune.graph.gates import saved_share
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.graph.gates import saved_share, theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gate_update import AVERAGED_STEPS

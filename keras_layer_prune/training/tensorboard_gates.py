@@ -11,7 +11,7 @@ from keras_layer_prune.graph.anatomy import (
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.graph.gates import theta_of
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief

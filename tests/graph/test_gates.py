@@ -5,8 +5,8 @@ import pytest
 from gated_networks import dense, gate, model, randomized, residual
 
 from keras_layer_prune import BernoulliGate, GatedLayer, GatedResidual, strip_gates
+from keras_layer_prune.graph.checks import check_gated_network
 from keras_layer_prune.graph.gates import (
-    check_gated_network,
     find_gates,
     gated_sections,
     layers_behind_gates,
