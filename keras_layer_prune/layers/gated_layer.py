@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune.layers._configs import take_part
-from keras_layer_prune.layers.gated_residual import (
+from keras_layer_prune.layers._parts import (
     build_part,
     checked_gate,
     checked_layer,
