@@ -3,8 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.status import is_sum
-from keras_layer_prune.graph.zero import AFFINE, is_keras
+from keras_layer_prune.graph.operations import AFFINE, is_keras, is_sum
 from keras_layer_prune.layers.seam import Seam
 
 _LINEAR = set(
