@@ -2,6 +2,19 @@
 
 import keras
 
+# Layers and raw operations (`keras.ops`) of one tensor that are linear and without an
+# offset; in training, too, where some multiply by a random number.
+LINEAR = set(
+    """
+    Flatten Reshape Permute RepeatVector Transpose Squeeze ExpandDims BroadcastTo
+    Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+    UpSampling1D UpSampling2D UpSampling3D Cast GetItem Mean Sum Negative
+    AveragePooling1D AveragePooling2D AveragePooling3D AveragePool
+    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout
+    LayerScale StochasticDepth DropPath
+    """.split()
+)
 # Linear, plus a bias if there is one, before their activation.
 AFFINE = set(
     """

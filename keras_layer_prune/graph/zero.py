@@ -2,24 +2,19 @@
 
 import keras
 
-from keras_layer_prune.graph.operations import AFFINE, package_of
+from keras_layer_prune.graph.operations import AFFINE, LINEAR, package_of
 
 _PACKAGES = ("keras", "keras_hub", "keras_layer_prune")
 
 # Layers and raw operations (`keras.ops`) with f(0) = 0 in training and in inference,
 # whatever their weights are now or become later.
-_ZERO_TO_ZERO = set(
+_ZERO_TO_ZERO = LINEAR | set(
     """
-    Flatten Reshape Permute RepeatVector Identity Transpose Squeeze ExpandDims
-    Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    UpSampling1D UpSampling2D UpSampling3D BroadcastTo Cast Copy GetItem
-    AveragePooling1D AveragePooling2D AveragePooling3D
-    MaxPooling1D MaxPooling2D MaxPooling3D Mean Sum
-    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    Identity Copy BernoulliGate Seam
+    MaxPooling1D MaxPooling2D MaxPooling3D
     GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
-    Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout
-    LeakyReLU PReLU ELU LayerScale StochasticDepth DropPath BernoulliGate Seam
-    Relu Relu6 Gelu Silu Selu Elu Tanh Abs Absolute Negative Square Sqrt
+    LeakyReLU PReLU ELU
+    Relu Relu6 Gelu Silu Selu Elu Tanh Abs Absolute Square Sqrt
     """.split()
 )
 _ZERO_TO_ZERO_ACTIVATIONS = set(
