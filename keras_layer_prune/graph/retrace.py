@@ -17,6 +17,7 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.copying import copy_state
+from keras_layer_prune.graph.operations import is_addition, is_rectifier, passes_on
 from keras_layer_prune.graph.seams import Seams
 from keras_layer_prune.graph.status import (
     Status,
@@ -26,7 +27,6 @@ from keras_layer_prune.graph.status import (
     tensor_statuses,
 )
 from keras_layer_prune.graph.values import Values
-from keras_layer_prune.graph.zero import is_addition, is_rectifier, passes_on
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual

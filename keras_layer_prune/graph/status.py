@@ -5,7 +5,8 @@ import enum
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.zero import is_addition, is_product, maps_zero_to_zero
+from keras_layer_prune.graph.operations import is_product, is_sum
+from keras_layer_prune.graph.zero import maps_zero_to_zero
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -105,12 +106,6 @@ def _of_simple(call, known) -> Status:
         passes = is_sum(call) or maps_zero_to_zero(operation)
         return Status.ZERO if passes else Status.CONSTANT
     return _of_operands(known)
-
-
-def is_sum(call) -> bool:
-    """Whether a call adds up tensors of the graph, and nothing else."""
-    # `x + 3` is an addition too, and maps zero to three.
-    return is_addition(call.operation) and len(call.inputs) > 1
 
 
 def _of_operands(known) -> Status:
