@@ -4,12 +4,12 @@ import statistics
 import time
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.random_inputs import random_inputs
 from keras_layer_prune.variational._checks import whole_number
 
 _WARM_UP_CALLS = 10
@@ -84,24 +84,13 @@ def _inference_call(model, batch_size):
     check_graph(model, "models")
     # A sequential model has no `input` before it is called.
     structure = private.input_structure(private.graph_of(model))
-    inputs = tree.map_structure(_example(batch_size), structure)
+    inputs = random_inputs(structure, batch_size)
     function = tf.function(lambda x: model(x, training=False))
 
     def run():
         tree.map_structure(keras.ops.convert_to_numpy, function(inputs))
 
     return run
-
-
-def _example(batch_size):
-    def make(tensor):
-        shape = [batch_size, *(16 if n is None else n for n in tensor.shape[1:])]
-        if tensor.dtype == "string":
-            return tf.fill(shape, "")
-        values = np.random.default_rng(0).uniform(size=shape)
-        return tf.constant(values.astype(tensor.dtype))
-
-    return make
 
 
 def _seconds(run) -> float:
