@@ -46,39 +46,6 @@ def check_reduction(loss):
             )
 
 
-def listed(callbacks) -> list:
-    """What `fit` takes for callbacks, as a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks.callbacks
-    return tree.flatten(callbacks)
-
-
-def replace_callbacks(arguments, callbacks):
-    """Give `fit` other callbacks, or the same in another order.
-
-    Args:
-        arguments: Dictionary of the arguments of `fit`, changed in place.
-        callbacks: List of callbacks.
-    """
-    if isinstance(arguments.get("callbacks"), keras.callbacks.CallbackList):
-        arguments["callbacks"].callbacks[:] = callbacks
-    else:
-        arguments["callbacks"] = callbacks
-
-
-def put_watchers_last(arguments):
-    """Move callbacks that show decisions behind those that make them.
-
-    Args:
-        arguments: Dictionary of the arguments of `fit`, changed in place.
-    """
-    callbacks = listed(arguments.get("callbacks"))
-    watchers = [c for c in callbacks if getattr(c, "shows_decisions", False)]
-    if watchers:
-        others = [c for c in callbacks if c not in watchers]
-        replace_callbacks(arguments, [*others, *watchers])
-
-
 def checked_pruning_log(log) -> list[dict]:
     """Return a copy of a pruning log, or raise if it is none."""
     is_list = isinstance(log, list | tuple | collections.UserList)

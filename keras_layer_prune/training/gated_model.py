@@ -22,14 +22,16 @@ from keras_layer_prune.training.checks import (
     checked_pruning_log,
     checked_step_size,
     checked_weight_prior,
-    listed,
-    put_watchers_last,
 )
 from keras_layer_prune.training.decisions import decision_entries
+from keras_layer_prune.training.fit_callbacks import (
+    callbacks_of,
+    gate_movers,
+    put_watchers_last,
+)
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
-from keras_layer_prune.training.other_callbacks import gate_movers
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
@@ -280,7 +282,7 @@ class GatedModel(private.BuiltBeforeItsStep):
 
         It may have been stopped or interrupted, or come with a file.
         """
-        if not gate_movers(listed(given.get("callbacks"))):
+        if not gate_movers(callbacks_of(given)):
             self.clock.rest()
 
     def _set_train_size(self, given):

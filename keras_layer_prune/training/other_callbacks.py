@@ -8,12 +8,8 @@ import warnings
 
 import keras
 
+from keras_layer_prune.training.fit_callbacks import gate_movers
 from keras_layer_prune.training.schedule import settling_epoch
-
-
-def gate_movers(callbacks) -> list:
-    """Those of a list of callbacks that start the gates' clock."""
-    return [c for c in callbacks if getattr(c, "moves_gates", False)]
 
 
 def check_callbacks(callbacks, will_shrink, epochs):
