@@ -5,8 +5,8 @@ from typing import NamedTuple
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.anatomy import (
     count_macs,
-    count_parameters,
     layers_at_work,
+    saved,
 )
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 
@@ -62,13 +62,7 @@ def _section(gate, whole, network) -> GatedSection:
     remaining = {use.layer for use in rest}
     layers = [use.layer for use in whole if use.layer not in remaining]
     layers = [layer for layer in dict.fromkeys(layers) if layer is not gate]
-    return GatedSection(
-        gate.name,
-        gate,
-        layers,
-        count_parameters(whole) - count_parameters(rest),
-        count_macs(whole) - count_macs(rest),
-    )
+    return GatedSection(gate.name, gate, layers, **saved(whole, rest))
 
 
 def kept_sections(pruning_log) -> list[str]:
@@ -88,8 +82,8 @@ def saved_share(network, closed) -> float:
     return 1.0 - rest / whole if whole else 1.0
 
 
-def layers_behind_gates(network) -> set:
-    """Layers that only gates keep in the network."""
+def layers_behind(gates, network) -> set:
+    """Layers, and other gates, that only some gates keep in the network."""
     whole = {use.layer for use in layers_at_work(network)}
-    rest = {use.layer for use in layers_at_work(network, set(find_gates(network)))}
-    return {layer for layer in whole - rest if not isinstance(layer, BernoulliGate)}
+    rest = {use.layer for use in layers_at_work(network, set(gates))}
+    return whole - rest - set(gates)
