@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
-from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

@@ -5,6 +5,11 @@ import warnings
 
 import keras
 
+from keras_layer_prune._checks import (
+    checked_config,
+    fraction,
+    optional_fraction,
+)
 from keras_layer_prune.graph.gates import saved_share
 from keras_layer_prune.graph.rebuild import theta_of
 from keras_layer_prune.training import diagnostics
@@ -19,11 +24,6 @@ from keras_layer_prune.training.schedule import (
     epochs_to_move_gates,
     exact,
     settling_step,
-)
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    fraction,
-    optional_fraction,
 )
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
