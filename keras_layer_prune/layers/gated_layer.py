@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._parts import (
     build_part,
@@ -9,7 +10,6 @@ from keras_layer_prune.layers._parts import (
     checked_layer,
     may_be_equal,
 )
-from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

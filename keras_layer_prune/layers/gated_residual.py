@@ -3,6 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._parts import (
     build_part,
@@ -12,7 +13,6 @@ from keras_layer_prune.layers._parts import (
 )
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
-from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

@@ -8,9 +8,9 @@ import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import whole_number
 from keras_layer_prune.graph.checks import check_graph
 from keras_layer_prune.graph.random_inputs import random_inputs
-from keras_layer_prune.variational._checks import whole_number
 
 _WARM_UP_CALLS = 10
 

@@ -5,7 +5,7 @@ import collections
 import keras
 from keras import tree
 
-from keras_layer_prune.variational._checks import positive_number
+from keras_layer_prune._checks import positive_number
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
 )

@@ -9,6 +9,12 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import (
+    checked_config,
+    checked_new_path,
+    one_of,
+    whole_number,
+)
 from keras_layer_prune.graph.building import make_weights
 from keras_layer_prune.graph.checks import check_gated_network, check_graph, check_names
 from keras_layer_prune.graph.gates import find_gates, kept_sections
@@ -51,12 +57,6 @@ from keras_layer_prune.training.weights_under_prior import (
     trained_weights,
     weights_at,
     weights_behind_gates,
-)
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    checked_new_path,
-    one_of,
-    whole_number,
 )
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_layer_prune._checks import checked_config, fraction, optional_fraction
 from keras_layer_prune.graph.gates import saved_share, theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
@@ -20,11 +21,6 @@ from keras_layer_prune.training.schedule import (
     epochs_to_move_gates,
     exact,
     settling_step,
-)
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    fraction,
-    optional_fraction,
 )
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
