@@ -34,15 +34,6 @@ class Call(NamedTuple):
         return [x for x in self.inputs if id(x) not in mask]
 
 
-def is_functional(model) -> bool:
-    """Whether a model is a graph of calls that can be read.
-
-    There is no public class for it: `keras.Model(inputs, outputs)` returns a
-    `keras.src.models.functional.Functional`.
-    """
-    return isinstance(model, Functional)
-
-
 def graph_of(model):
     """The functional graph of a functional or a built sequential model, or None.
 
@@ -52,7 +43,9 @@ def graph_of(model):
     if isinstance(model, keras.Sequential):
         is_plain = type(model).call is keras.Sequential.call
         return model._functional if is_plain else None
-    is_plain = is_functional(model) and type(model).call is Functional.call
+    # What `keras.Model(inputs, outputs)` returns; it has no public class.
+    is_functional = isinstance(model, Functional)
+    is_plain = is_functional and type(model).call is Functional.call
     return model if is_plain else None
 
 

@@ -95,3 +95,19 @@ def count_parameters(uses) -> int:
 def count_macs(uses) -> int:
     """Multiply-accumulates of the layers at work, per example."""
     return sum(use.macs for use in uses)
+
+
+def saved(whole, rest) -> dict[str, int]:
+    """What a network costs less when some of its layers are gone.
+
+    Args:
+        whole: List of `Use`, the layers at work before.
+        rest: List of `Use`, those that are left.
+
+    Returns:
+        Dictionary of `parameters` and `macs`.
+    """
+    return {
+        "parameters": count_parameters(whole) - count_parameters(rest),
+        "macs": count_macs(whole) - count_macs(rest),
+    }

@@ -7,7 +7,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.branches import FoundCall, find_calls, has_additions
-from keras_layer_prune.graph.zero import package_of
+from keras_layer_prune.graph.operations import package_of
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 

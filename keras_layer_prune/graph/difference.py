@@ -2,11 +2,11 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.gates import check_graph
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.random_inputs import random_inputs
 
 
 def max_difference(model_a, model_b, inputs=None) -> float:
@@ -39,8 +39,7 @@ def max_difference(model_a, model_b, inputs=None) -> float:
                 f"`{name}` must be a Keras model. Received: {name}={model!r}"
             )
     if inputs is None:
-        generator = np.random.default_rng(0)
-        inputs = tree.map_structure(_random_input(generator), _input_structure(model_a))
+        inputs = random_inputs(_input_structure(model_a), batch_size=8)
     outputs_a, outputs_b = (_outputs(model, inputs) for model in (model_a, model_b))
     shapes_a = [tuple(x.shape) for x in outputs_a]
     shapes_b = [tuple(x.shape) for x in outputs_b]
@@ -68,18 +67,6 @@ def _input_structure(model):
         check_graph(model, "model_a")
     # A sequential model has no `input` of its own.
     return model.input if graph is None else private.input_structure(graph)
-
-
-def _random_input(generator):
-    def make(tensor):
-        shape = [8, *(16 if n is None else n for n in tensor.shape[1:])]
-        if "float" in tensor.dtype:
-            return generator.normal(size=shape).astype(tensor.dtype)
-        if tensor.dtype == "string":
-            return tf.fill(shape, "")
-        return np.zeros(shape, tensor.dtype)
-
-    return make
 
 
 def _largest_difference(a, b) -> float:

@@ -3,21 +3,11 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.status import is_sum
-from keras_layer_prune.graph.zero import AFFINE, is_keras
+from keras_layer_prune.graph.operations import AFFINE, LINEAR, is_keras, is_sum
 from keras_layer_prune.layers.seam import Seam
 
-_LINEAR = set(
-    """
-    Flatten Reshape Permute RepeatVector Transpose Squeeze ExpandDims BroadcastTo
-    Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D Pad
-    UpSampling1D UpSampling2D UpSampling3D Cast GetItem Mean Sum Negative
-    AveragePooling1D AveragePooling2D AveragePooling3D AveragePool
-    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout
-    BatchNormalization Normalization Rescaling LayerScale StochasticDepth DropPath
-    """.split()
-)
+# Linear but for an offset.
+_WITH_OFFSET = {"BatchNormalization", "Normalization", "Rescaling", "Pad"}
 # Raw operations that are linear, or linear plus an offset, if the second operand is
 # a constant.
 _WITH_CONSTANT = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
@@ -68,4 +58,4 @@ def _is_linear_operation(call) -> bool:
         return set(operation.pool_size) == {1}
     if name in _WITH_CONSTANT:
         return call.operands[0] is call.args[0] or name in ("Add", "Multiply")
-    return name in _LINEAR
+    return name in LINEAR | _WITH_OFFSET

@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.zero import is_keras
+from keras_layer_prune.graph.operations import is_keras
 
 # Their output has a mask if all that comes in has.
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")

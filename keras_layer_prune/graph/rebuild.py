@@ -6,12 +6,13 @@ import weakref
 
 import keras
 
-from keras_layer_prune.graph.folding import fold_seams
-from keras_layer_prune.graph.gates import (
+from keras_layer_prune.graph.checks import (
+    check_decided,
     check_graph,
     check_none_hidden,
-    find_gates,
 )
+from keras_layer_prune.graph.folding import fold_seams
+from keras_layer_prune.graph.gates import find_gates, theta_of
 from keras_layer_prune.graph.retrace import Retrace
 
 # Networks that have been replaced by smaller ones while they were trained.
@@ -112,35 +113,5 @@ def check_remade(network):
     random.setstate(state)
 
 
-def check_decided(network):
-    """Raise if gates of a network are neither at 0 nor at 1."""
-    undecided = undecided_gates(network)
-    if not undecided:
-        return
-    thetas = {gate.name: round(theta_of(gate), 4) for gate in undecided}
-    frozen = [gate.name for gate in undecided if not gate.trainable]
-    advice = (
-        f"These are frozen and never decided: {frozen}. Set `gate.trainable = True` "
-        "before training, or call `model.decide(closed, opened)`."
-        if frozen
-        else "Train for more epochs, or let `PruneSections(settle_by=...)` decide the "
-        "rest. After a `fit` in which sections left, the network is `model.network`."
-    )
-    raise ValueError(
-        f"Network `{network.name}` has gates between 0 and 1: {thetas}. A served "
-        f"network must be deterministic. {advice}"
-    )
-
-
-def undecided_gates(network) -> list:
-    """Gates of a network that are neither at 0 nor at 1."""
-    return [g for g in find_gates(network) if theta_of(g) not in (0.0, 1.0)]
-
-
 def _gates_at(theta, network) -> list:
     return [gate for gate in find_gates(network) if theta_of(gate) == theta]
-
-
-def theta_of(gate) -> float:
-    """The probability of a gate, as a Python float."""
-    return float(gate.probability.numpy())

@@ -18,6 +18,12 @@ from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
 from keras_layer_prune.graph.copying import copy_state
 from keras_layer_prune.graph.masks import masked_arguments, masked_tensors
+from keras_layer_prune.graph.operations import (
+    is_addition,
+    is_difference,
+    is_rectifier,
+    passes_on,
+)
 from keras_layer_prune.graph.seams import Seams
 from keras_layer_prune.graph.status import (
     Status,
@@ -27,12 +33,6 @@ from keras_layer_prune.graph.status import (
     tensor_statuses,
 )
 from keras_layer_prune.graph.values import Values
-from keras_layer_prune.graph.zero import (
-    is_addition,
-    is_difference,
-    is_rectifier,
-    passes_on,
-)
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual

@@ -13,7 +13,8 @@ from keras_layer_prune.graph.anatomy import (
 )
 from keras_layer_prune.graph.blocks import find_blocks, find_hidden_additions
 from keras_layer_prune.graph.branches import find_additions, find_shortcut
-from keras_layer_prune.graph.gates import check_graph, find_gates
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import (
     advice_on_addition,
     advice_on_block,

@@ -6,12 +6,12 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.zero import (
+from keras_layer_prune.graph.operations import (
     is_addition,
     is_difference,
     is_product,
-    maps_zero_to_zero,
 )
+from keras_layer_prune.graph.zero import maps_zero_to_zero
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -121,12 +121,6 @@ def _sums_to_zero(call) -> bool:
     others = [x for x in values if not isinstance(x, keras.KerasTensor)]
     # `sum([a, b])` begins with `0 + a`.
     return all(x is None or (isinstance(x, int | float) and x == 0) for x in others)
-
-
-def is_sum(call) -> bool:
-    """Whether a call adds up tensors of the graph, and nothing else."""
-    # `x + 3` is an addition too, and maps zero to three.
-    return is_addition(call.operation) and len(call.inputs) > 1
 
 
 def _of_operands(known) -> Status:

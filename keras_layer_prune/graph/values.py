@@ -3,8 +3,8 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.operations import is_keras
 from keras_layer_prune.graph.status import Status
-from keras_layer_prune.graph.zero import is_keras
 
 # Calls whose inputs have equal sizes, but for axes along which they are joined.
 _ALIKE = ("Add", "Subtract", "Average", "Maximum", "Minimum")

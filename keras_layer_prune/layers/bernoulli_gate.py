@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from keras_layer_prune.layers._configs import take_part
-from keras_layer_prune.layers._draws import Draws, active_draws
-from keras_layer_prune.variational._checks import (
+from keras_layer_prune._checks import (
     checked_config,
     fraction,
     one_of,
     optional_seed,
 )
+from keras_layer_prune.layers._configs import take_part
+from keras_layer_prune.layers._draws import Draws, active_draws
 from keras_layer_prune.variational.estimators import balancing_weight, straight_through
 from keras_layer_prune.variational.flattening_prior import FlatteningPrior
 

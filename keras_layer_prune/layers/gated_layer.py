@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
+from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
-from keras_layer_prune.layers.gated_residual import (
+from keras_layer_prune.layers._parts import (
     build_part,
     checked_gate,
     checked_layer,
     may_be_equal,
 )
-from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

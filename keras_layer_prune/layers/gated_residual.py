@@ -1,15 +1,19 @@
 """A residual section with its gate in one layer: `GatedResidual`."""
 
-import inspect
-
 import keras
 import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
+from keras_layer_prune.layers._parts import (
+    build_part,
+    checked_gate,
+    checked_layer,
+    may_be_equal,
+)
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
-from keras_layer_prune.variational._checks import checked_config
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -143,15 +147,6 @@ class GatedResidual(keras.layers.Layer):
         return cls(section, shortcut, gate, **config)
 
 
-def checked_layer(name, layer):
-    """Return `layer`, or raise if it is not a Keras layer."""
-    if not isinstance(layer, keras.layers.Layer):
-        raise TypeError(
-            f"`{name}` must be a Keras layer or model. Received: {name}={layer!r}"
-        )
-    return layer
-
-
 def _checked_shortcut(shortcut):
     """Return `shortcut`, or raise if it is not a Keras layer without gates."""
     inside = private.all_layers(checked_layer("shortcut", shortcut))
@@ -162,30 +157,3 @@ def _checked_shortcut(shortcut):
             "of your own, write `GatedResidual(section, gate=gate)`."
         )
     return shortcut
-
-
-def checked_gate(gate):
-    """Return `gate`, a fresh one for None, or raise if it is not a gate."""
-    if gate is None:
-        return BernoulliGate()
-    if not isinstance(gate, BernoulliGate):
-        raise TypeError(f"`gate` must be a `BernoulliGate`. Received: gate={gate!r}")
-    return gate
-
-
-def build_part(layer, input_shape):
-    """Build a layer inside another one, if the shape of one input is enough for it.
-
-    Others are built when the call is traced: layers without a `build` of their own,
-    which Keras would take for built, and layers of several inputs.
-    """
-    has_own_build = type(layer).build is not keras.layers.Layer.build
-    number_of_shapes = len(inspect.signature(layer.build).parameters)
-    # A layer that comes out of a saved file is built already.
-    if not layer.built and has_own_build and number_of_shapes == 1:
-        layer.build(input_shape)
-
-
-def may_be_equal(shape, other_shape) -> bool:
-    """Whether two shapes are equal as far as they are known."""
-    return tf.TensorShape(shape).is_compatible_with(other_shape)

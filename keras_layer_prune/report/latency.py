@@ -4,29 +4,15 @@ import statistics
 import time
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.gates import check_graph
-from keras_layer_prune.variational._checks import whole_number
+from keras_layer_prune._checks import whole_number
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.random_inputs import random_inputs
 
 _WARM_UP_CALLS = 10
-
-
-def measure_latency(model, batch_size=1, calls=100) -> float:
-    """Median time of one inference call, compiled by TensorFlow as it is served.
-
-    Args:
-        model: Functional or built sequential model; unknown input sizes become 16.
-        batch_size: Int, examples per call.
-        calls: Int, how many calls are timed.
-
-    Returns:
-        Float, seconds per call.
-    """
-    return paired_latencies([model], batch_size, calls)[0]
 
 
 def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
@@ -98,24 +84,13 @@ def _inference_call(model, batch_size):
     check_graph(model, "models")
     # A sequential model has no `input` before it is called.
     structure = private.input_structure(private.graph_of(model))
-    inputs = tree.map_structure(_example(batch_size), structure)
+    inputs = random_inputs(structure, batch_size)
     function = tf.function(lambda x: model(x, training=False))
 
     def run():
         tree.map_structure(keras.ops.convert_to_numpy, function(inputs))
 
     return run
-
-
-def _example(batch_size):
-    def make(tensor):
-        shape = [batch_size, *(16 if n is None else n for n in tensor.shape[1:])]
-        if tensor.dtype == "string":
-            return tf.fill(shape, "")
-        values = np.random.default_rng(0).uniform(size=shape)
-        return tf.constant(values.astype(tensor.dtype))
-
-    return make
 
 
 def _seconds(run) -> float:

@@ -1,8 +1,8 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
+from keras_layer_prune._checks import checked_new_path, finite_number
 from keras_layer_prune.report.names import shortened
 from keras_layer_prune.report.outcome import STAYS, outcome
-from keras_layer_prune.variational._checks import checked_new_path, finite_number
 
 # A line is told apart by its colour and, where colours come round again, its dashes.
 _COLOURS = 10

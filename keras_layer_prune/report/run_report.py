@@ -4,6 +4,7 @@ import html
 import math
 from pathlib import Path
 
+from keras_layer_prune._checks import checked_new_path
 from keras_layer_prune.graph.gates import kept_sections
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
 from keras_layer_prune.report.names import shortened
@@ -11,7 +12,6 @@ from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED, outcome
 from keras_layer_prune.report.plots import check_trajectories
 from keras_layer_prune.report.summarize import summarize
 from keras_layer_prune.report.svg import bars, line_chart
-from keras_layer_prune.variational._checks import checked_new_path
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 2em auto;

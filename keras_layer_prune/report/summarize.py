@@ -7,8 +7,9 @@ from keras_layer_prune.graph.anatomy import (
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.gates import check_graph, find_gates, gated_sections
-from keras_layer_prune.graph.rebuild import served, theta_of
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.gates import find_gates, gated_sections, theta_of
+from keras_layer_prune.graph.rebuild import served
 from keras_layer_prune.report.latency import saved_latencies
 
 

@@ -2,9 +2,10 @@
 
 import warnings
 
-from keras_layer_prune.graph.rebuild import check_remade, undecided_gates
-from keras_layer_prune.training.checks import listed
-from keras_layer_prune.training.other_callbacks import check_callbacks, gate_movers
+from keras_layer_prune.graph.gates import undecided_gates
+from keras_layer_prune.graph.rebuild import check_remade
+from keras_layer_prune.training.fit_callbacks import callbacks_of, gate_movers
+from keras_layer_prune.training.other_callbacks import check_callbacks
 
 
 def check_before_fit(model, given):
@@ -19,7 +20,7 @@ def check_before_fit(model, given):
             cannot be made again.
     """
     free = [gate for gate in model.gates if gate.trainable]
-    callbacks = listed(given.get("callbacks"))
+    callbacks = callbacks_of(given)
     moves = bool(gate_movers(callbacks))
     will_shrink = bool(free) and moves
     check_callbacks(callbacks, will_shrink, given.get("epochs", 1))

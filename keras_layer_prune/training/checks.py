@@ -5,7 +5,7 @@ import collections
 import keras
 from keras import tree
 
-from keras_layer_prune.variational._checks import positive_number
+from keras_layer_prune._checks import positive_number
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
 )
@@ -44,39 +44,6 @@ def check_reduction(loss):
                 f"reduction={each.reduction!r}. Leave the reduction to Keras, which "
                 "averages over the examples."
             )
-
-
-def listed(callbacks) -> list:
-    """What `fit` takes for callbacks, as a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks.callbacks
-    return tree.flatten(callbacks)
-
-
-def replace_callbacks(arguments, callbacks):
-    """Give `fit` other callbacks, or the same in another order.
-
-    Args:
-        arguments: Dictionary of the arguments of `fit`, changed in place.
-        callbacks: List of callbacks.
-    """
-    if isinstance(arguments.get("callbacks"), keras.callbacks.CallbackList):
-        arguments["callbacks"].callbacks[:] = callbacks
-    else:
-        arguments["callbacks"] = callbacks
-
-
-def put_watchers_last(arguments):
-    """Move callbacks that show decisions behind those that make them.
-
-    Args:
-        arguments: Dictionary of the arguments of `fit`, changed in place.
-    """
-    callbacks = listed(arguments.get("callbacks"))
-    watchers = [c for c in callbacks if getattr(c, "shows_decisions", False)]
-    if watchers:
-        others = [c for c in callbacks if c not in watchers]
-        replace_callbacks(arguments, [*others, *watchers])
 
 
 def checked_pruning_log(log) -> list[dict]:

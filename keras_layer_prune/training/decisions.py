@@ -1,12 +1,7 @@
 """What is written down when a gate is decided."""
 
-from keras_layer_prune.graph.anatomy import (
-    count_macs,
-    count_parameters,
-    layers_at_work,
-)
-from keras_layer_prune.graph.gates import gated_sections
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.graph.anatomy import layers_at_work, saved
+from keras_layer_prune.graph.gates import gated_sections, layers_behind, theta_of
 
 
 def decision_entries(model, closed, opened, epoch) -> list[dict]:
@@ -25,7 +20,8 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
         List of dictionaries that can be written as JSON.
     """
     sections = gated_sections(model.network)
-    removed = [*closed, *_lost(model, closed)]
+    lost = layers_behind(closed, model.network)
+    removed = [*closed, *(gate for gate in model.gates if gate in lost)]
     kept = [gate for gate in opened if gate not in removed]
     costs = _costs(model.network, _innermost_first(removed, sections), kept)
     step = model.clock.now()
@@ -48,15 +44,6 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
     ]
 
 
-def _lost(model, closed) -> list:
-    """Gates that only closed ones keep in the network."""
-    whole, rest = (
-        {use.layer for use in layers_at_work(model.network, gone)}
-        for gone in (set(), set(closed))
-    )
-    return [g for g in model.gates if g in whole - rest and g not in closed]
-
-
 def _innermost_first(gates, sections) -> list:
     """Gates in an order in which each comes before those around it."""
     size = {section.gate: len(section.layers) for section in sections}
@@ -74,18 +61,11 @@ def _costs(network, removed, kept) -> dict:
     for gate in removed:
         closed.add(gate)
         rest = layers_at_work(network, closed)
-        costs[gate] = _difference(left, rest)
+        costs[gate] = saved(left, rest)
         left = rest
     for gate in kept:
-        costs[gate] = _difference(left, layers_at_work(network, closed | {gate}))
+        costs[gate] = saved(left, layers_at_work(network, closed | {gate}))
     return costs
-
-
-def _difference(whole, rest) -> dict[str, int]:
-    return {
-        "parameters": count_parameters(whole) - count_parameters(rest),
-        "macs": count_macs(whole) - count_macs(rest),
-    }
 
 
 def describe(entry) -> str:

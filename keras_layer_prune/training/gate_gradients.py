@@ -1,6 +1,6 @@
 """Estimates of what each gate changes in the loss, from a second forward pass.
 
-First-order estimates need none of this: they are what the tape returns.
+First-order estimates need no such pass: they are what the tape returns.
 """
 
 from typing import Any, NamedTuple

@@ -28,7 +28,7 @@ def move_gates(gates, differences, prices, step, is_usable):
 
     Args:
         gates: List of `BernoulliGate`.
-        differences: List of float32 scalar tensors, estimates of what opening each
+        differences: float32 tensor of shape `(gates,)`, estimates of what opening each
             gate changes in the loss, in nats per example.
         prices: float32 tensor of shape `(gates,)`, what opening each gate costs, in
             nats per example.
@@ -38,9 +38,8 @@ def move_gates(gates, differences, prices, step, is_usable):
     # Once for all of them: each operation of a step costs time to trace and to run.
     theta = tf.stack([gate.probability.value for gate in gates])
     benefit = tf.stack([gate.benefit.value for gate in gates])
-    difference = tf.stack(differences)
-    moved = projected_step(theta, difference + prices, step.size, step.longest)
-    averaged = benefit - (benefit + difference) / AVERAGED_STEPS
+    moved = projected_step(theta, differences + prices, step.size, step.longest)
+    averaged = benefit - (benefit + differences) / AVERAGED_STEPS
     moved = tf.unstack(tf.where(is_usable, moved, theta))
     averaged = tf.unstack(tf.where(is_usable, averaged, benefit))
     for gate, new_theta, new_benefit in zip(gates, moved, averaged, strict=True):

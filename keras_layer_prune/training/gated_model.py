@@ -9,14 +9,15 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.building import make_weights
-from keras_layer_prune.graph.gates import (
-    check_gated_network,
-    check_graph,
-    check_names,
-    find_gates,
-    kept_sections,
+from keras_layer_prune._checks import (
+    checked_config,
+    checked_new_path,
+    one_of,
+    whole_number,
 )
+from keras_layer_prune.graph.building import make_weights
+from keras_layer_prune.graph.checks import check_gated_network, check_graph, check_names
+from keras_layer_prune.graph.gates import find_gates, kept_sections
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
@@ -27,14 +28,16 @@ from keras_layer_prune.training.checks import (
     checked_pruning_log,
     checked_step_size,
     checked_weight_prior,
-    listed,
-    put_watchers_last,
 )
 from keras_layer_prune.training.decisions import decision_entries
+from keras_layer_prune.training.fit_callbacks import (
+    callbacks_of,
+    gate_movers,
+    put_watchers_last,
+)
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
 from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
-from keras_layer_prune.training.other_callbacks import gate_movers
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
 from keras_layer_prune.training.train_size import (
@@ -54,12 +57,6 @@ from keras_layer_prune.training.weights_under_prior import (
     trained_weights,
     weights_at,
     weights_behind_gates,
-)
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    checked_new_path,
-    one_of,
-    whole_number,
 )
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
@@ -285,7 +282,7 @@ class GatedModel(private.BuiltBeforeItsStep):
 
         It may have been stopped or interrupted, or come with a file.
         """
-        if not gate_movers(listed(given.get("callbacks"))):
+        if not gate_movers(callbacks_of(given)):
             self.clock.rest()
 
     def _set_train_size(self, given):

@@ -8,12 +8,8 @@ import warnings
 
 import keras
 
+from keras_layer_prune.training.fit_callbacks import gate_movers
 from keras_layer_prune.training.schedule import settling_epoch
-
-
-def gate_movers(callbacks) -> list:
-    """Those of a list of callbacks that start the gates' clock."""
-    return [c for c in callbacks if getattr(c, "moves_gates", False)]
 
 
 def check_callbacks(callbacks, will_shrink, epochs):
@@ -124,7 +120,5 @@ _CHECKS_OF_SHRINKING = {
     keras.callbacks.ModelCheckpoint: _check_checkpoint,
     keras.callbacks.EarlyStopping: _check_stopping,
     keras.callbacks.BackupAndRestore: _check_backup,
+    keras.callbacks.OrbaxCheckpoint: _check_orbax,
 }
-# Older versions of Keras have none.
-if hasattr(keras.callbacks, "OrbaxCheckpoint"):
-    _CHECKS_OF_SHRINKING[keras.callbacks.OrbaxCheckpoint] = _check_orbax

@@ -2,15 +2,17 @@
 
 import sys
 import warnings
+from typing import Any
 
 import keras
 
-from keras_layer_prune.graph.gates import saved_share
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune._checks import checked_config, fraction, optional_fraction
+from keras_layer_prune.graph.gates import saved_share, theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gate_update import AVERAGED_STEPS
 from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.training.progress import Progress
 from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.training.schedule import (
     LATEST_SETTLING,
@@ -20,29 +22,14 @@ from keras_layer_prune.training.schedule import (
     exact,
     settling_step,
 )
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    fraction,
-    optional_fraction,
-)
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
 # How often in an epoch the gates' probabilities are noted for plots, and closed
 # sections looked for.
 _LOOKS_PER_EPOCH = 8
 
-# What changes while training, beside the trajectories.
-_STATE = (
-    "_step",
-    "_batches",
-    "_epoch",
-    "_removed",
-    "_skipped",
-    "_steps_per_epoch",
-    "_first_step",
-    "_last_step",
-    "_middle",
-)
+# What changes while training, beside the trajectories and the progress.
+_STATE = ("_removed", "_skipped", "_first_step", "_last_step", "_middle")
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -128,47 +115,40 @@ class PruneSections(keras.callbacks.Callback):
                 "`model = keras_layer_prune.GatedModel(network)`, compile and fit it."
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
-        self._steps_per_epoch = self.params.get("steps")
-        self._last_step = None
-        self._step = self._batches = self._removed = self._middle = 0
-        self._skipped = self._first_step = 0
-        # None has begun yet, and none may.
-        self._epoch = -1
+        self._progress = Progress(self.model.clock, self.params.get("steps"))
+        self._last_step: Any = None
+        self._removed = self._skipped = self._first_step = self._middle = 0
         # Until the length of an epoch is known, the gates hold.
         self.model.clock.hold()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock, as soon as the length of an epoch is known."""
-        if self._last_step is None and self._steps_per_epoch:
+        if self._last_step is None and self._progress.steps_per_epoch:
             self._start_clock(epoch)
         elif self._last_step is None:
             self._check_length(epoch)
-        self._epoch = epoch
-        self._step = self.model.clock.now()
-        self._batches = 0
+        self._progress.begin_epoch(epoch)
         self._removed = 0
         self._note(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
         """Decide all gates when their time is up; prune where `every` asks for it."""
-        before = self._step
-        self._step = self._steps_done(batch)
-        self._batches += self._step - before
+        progress = self._progress
+        progress.end_batch(batch)
         if self._last_step is None:
             return
-        if self._passed(before, self._interval()):
-            self._note(self._position())
-        if before < self._middle <= self._step:
+        if progress.has_passed_every(self._interval()):
+            self._note(progress.position)
+        if progress.has_passed(self._middle):
             self._look_for_movement()
-        if self._step >= self._last_step:
+        if progress.step >= self._last_step:
             self._settle()
-        elif self._is_time_to_look(before):
+        elif self._is_time_to_look():
             self._prune()
 
     def on_epoch_end(self, epoch, logs=None):
         """Prune, and report batches that no gate could learn from."""
-        # The clock was at 0 when the epoch that shows its length began.
-        self._steps_per_epoch = self._steps_per_epoch or self.model.clock.now()
+        self._progress.end_epoch()
         self._prune()
         self._report_skipped()
         if logs is not None:
@@ -178,7 +158,7 @@ class PruneSections(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Note where the gates ended."""
-        self._note(self._epoch + 1)
+        self._note(self._progress.epoch + 1)
 
     @property
     def latest_settling(self) -> float:
@@ -208,7 +188,7 @@ class PruneSections(keras.callbacks.Callback):
             )
 
     def _refuse_hold(self, epoch):
-        steps = self._steps_per_epoch
+        steps = self._progress.steps_per_epoch
         epochs = epochs_to_move_gates(self._settling, self.hold, epoch, steps)
         raise ValueError(
             "Between `hold` and `settle_by` there is no step: all gates would be "
@@ -219,16 +199,16 @@ class PruneSections(keras.callbacks.Callback):
         )
 
     def _start_clock(self, epoch):
-        steps, epochs = self._steps_per_epoch, self.params["epochs"]
-        self._step = epoch * steps
+        steps, epochs = self._progress.steps_per_epoch, self.params["epochs"]
+        now = self._progress.step = epoch * steps
         last_step = settling_step(self._settling, epochs, steps)
         first_step = round(self.hold * steps * epochs)
         # A `fit` that goes on where all should be decided, decides at once.
-        if self._step < last_step <= first_step and self._free_gates():
+        if now < last_step <= first_step and self._free_gates():
             self._refuse_hold(epoch)
         self._first_step, self._last_step = first_step, last_step
-        self.model.clock.start(self._step, first_step, last_step)
-        moves_from = max(first_step, self._step)
+        self.model.clock.start(now, first_step, last_step)
+        moves_from = max(first_step, now)
         self._middle = (moves_from + last_step) // 2
         moving_steps = last_step - moves_from
         if self._free_gates():
@@ -236,37 +216,21 @@ class PruneSections(keras.callbacks.Callback):
         # The clock counts from 0 again.
         self._skipped = 0
 
-    def _steps_done(self, batch) -> int:
-        """Steps of the whole training, after the one that Keras calls `batch`."""
-        if self._steps_per_epoch and batch >= self._steps_per_epoch:
-            # Keras takes every execution of several steps for a full one. To ask the
-            # clock each time would make every step wait for the device.
-            return self.model.clock.now()
-        return self._step + batch + 1 - self._batches
-
-    def _is_time_to_look(self, before) -> bool:
+    def _is_time_to_look(self) -> bool:
         """Whether to look for closed sections in the middle of an epoch."""
+        progress = self._progress
         if self.every:
-            return self._passed(before, self.every)
+            return progress.has_passed_every(self.every)
         # After fewer steps, running means of what sections earn say little.
-        return self._step >= AVERAGED_STEPS and self._passed(before, self._interval())
+        is_early = progress.step < AVERAGED_STEPS
+        return not is_early and progress.has_passed_every(self._interval())
 
     def _interval(self) -> int:
-        return self._steps_per_epoch // _LOOKS_PER_EPOCH
-
-    def _position(self) -> float:
-        """Epochs done, the begun one in part; also where epochs differ in length."""
-        steps = self._steps_per_epoch
-        return (self._epoch * steps + min(self._batches, steps)) / steps
-
-    def _passed(self, before, interval) -> bool:
-        """Whether a multiple of `interval` lies between the last call and this one."""
-        interval = max(1, interval)
-        return self._step // interval > before // interval
+        return self._progress.steps_per_epoch // _LOOKS_PER_EPOCH
 
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
-        if self._last_step is None or self._step <= self._first_step:
+        if self._last_step is None or self._progress.step <= self._first_step:
             # One that starts at 0 has yet to be heard.
             return
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
@@ -276,9 +240,7 @@ class PruneSections(keras.callbacks.Callback):
     def _least_saving(self) -> float:
         if self.min_saving is not None:
             return self.min_saving
-        if self._last_step is None:
-            return default_min_saving()
-        return default_min_saving(self._last_step - self._step)
+        return default_min_saving(self._last_step - self._progress.step)
 
     def _look_for_movement(self):
         if len(self.model.gates) < len(self.trajectories):
@@ -302,7 +264,7 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
-            if self._middle < (self._last_step or 0):
+            if self._middle < self._last_step:
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
                 self._say(diagnostics.of_hovering(undecided))
@@ -312,12 +274,12 @@ class PruneSections(keras.callbacks.Callback):
 
     def _decide(self, closed, opened) -> list[dict]:
         sections = self.model.sections
-        entries = self.model.decide(closed, opened, epoch=self._epoch)
+        entries = self.model.decide(closed, opened, epoch=self._progress.epoch)
         removed = [entry for entry in entries if entry["action"] == "removed"]
         self._removed += sections - self.model.sections
         for entry in entries:
             is_kept = float(entry["action"] == "kept")
-            point = (self._position(), is_kept)
+            point = (self._progress.position, is_kept)
             self.trajectories[entry["section"]].append(point)
         self._say([describe(entry) for entry in removed])
         price = sum(entry["price"] for entry in entries) / len(entries)
@@ -332,14 +294,15 @@ class PruneSections(keras.callbacks.Callback):
         is_shown = self.verbose and is_chief(self.model.distribute_strategy)
         if is_shown and lines:
             # Below Keras's progress bar, which goes on in a new line.
-            text = "\n".join(f"Step {self._step}: {line}" for line in lines)
+            text = "\n".join(f"Step {self._progress.step}: {line}" for line in lines)
             sys.stdout.write(f"\n{text}\n")
 
     def _report_skipped(self):
         skipped = int(self.model.clock.skipped.numpy())
         if skipped > self._skipped:
             warnings.warn(
-                f"{skipped - self._skipped} batches of epoch {self._epoch + 1} had a "
+                f"{skipped - self._skipped} batches of epoch "
+                f"{self._progress.epoch + 1} had a "
                 "loss or gradient that is NaN or infinite; no gate was moved by them. "
                 "Lower the learning rate, or look for such values in the data.",
                 stacklevel=2,
@@ -351,6 +314,7 @@ class PruneSections(keras.callbacks.Callback):
         return {
             "epochs": self.params["epochs"],
             "trajectories": self.trajectories,
+            "progress": self._progress.get_state(),
             **{name: getattr(self, name) for name in _STATE},
         }
 
@@ -360,6 +324,7 @@ class PruneSections(keras.callbacks.Callback):
             name: [tuple(point) for point in points]
             for name, points in state["trajectories"].items()
         }
+        self._progress.set_state(state["progress"])
         for name in _STATE:
             setattr(self, name, state[name])
         if state["epochs"] != self.params["epochs"]:

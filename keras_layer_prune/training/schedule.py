@@ -21,7 +21,7 @@ def default_settling(hold, total_steps) -> float:
 
     Args:
         hold: Float, share of the training in which gates hold.
-        total_steps: Int, steps of the whole training. 0 or None: not known.
+        total_steps: Int, steps of the whole training. 0: not known.
     """
     if not total_steps:
         return LATEST_SETTLING
@@ -34,16 +34,14 @@ _STEPS_OF_A_TRACE = 100
 _LEAST_SAVING = 0.2
 
 
-def default_min_saving(steps_left=None) -> float:
+def default_min_saving(steps_left) -> float:
     """The share of the MACs for which it is worth to trace the step again.
 
     It has to save as much as a trace costs before the next one is due anyway.
 
     Args:
-        steps_left: Int, steps until all gates are decided. None: not known.
+        steps_left: Int, steps until all gates are decided.
     """
-    if steps_left is None:
-        return _LEAST_SAVING
     return max(_LEAST_SAVING, _STEPS_OF_A_TRACE / max(steps_left, 1))
 
 

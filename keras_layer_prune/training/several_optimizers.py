@@ -14,8 +14,7 @@ from keras_layer_prune import _keras_private as private
 
 def is_several(optimizer) -> bool:
     """Whether an optimizer delegates to several others."""
-    # Older versions of Keras have none.
-    return isinstance(optimizer, getattr(keras.optimizers, "MultiOptimizer", ()))
+    return isinstance(optimizer, keras.optimizers.MultiOptimizer)
 
 
 def parts_in_use(optimizer, variables) -> list:

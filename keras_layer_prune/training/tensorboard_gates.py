@@ -6,16 +6,16 @@ import os
 import keras
 import tensorflow as tf
 
+from keras_layer_prune._checks import checked_config, checked_folder
 from keras_layer_prune.graph.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.rebuild import theta_of
+from keras_layer_prune.graph.gates import theta_of
 from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
-from keras_layer_prune.variational._checks import checked_config, checked_folder
 
 # A run of its own, beside Keras's `train` and `validation`: where TensorBoard has no
 # data server it follows the newest file of a run only, and the loss would stand still.

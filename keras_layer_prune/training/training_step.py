@@ -58,17 +58,17 @@ def training_step(model, data) -> dict:
     )
     is_finite = finite_everywhere(model.optimizer, [*weight_gradients, *slopes])
     is_search = is_scale_search(model.optimizer, data_cost)
-    if model.gate_gradient in PAIRED_ESTIMATORS:
+    # Before the weights move: some estimates evaluate the loss once more.
+    if gates and model.gate_gradient in PAIRED_ESTIMATORS:
         estimate = _from_a_pair(model, data, gates, data_cost, draws)
-    else:
-        scale = model.optimizer.scale_loss(tf.ones([]))
-        # A gate that the loss does not depend on has no slope.
-        differences = [tf.zeros([]) if s is None else s / scale for s in slopes]
-        estimate = Estimate(differences, tf.ones([len(gates)]))
+    elif gates:
+        estimate = _from_slopes(model, slopes)
     if weights:
         weight_gradients = announced(model.optimizer, weight_gradients, is_finite)
         model.optimizer.apply_gradients(zip(weight_gradients, weights, strict=True))
-    _move_gates(model, gates, estimate, data_cost, is_finite, is_search)
+    now = model.clock.tick()
+    if gates:
+        _move_gates(model, now, gates, estimate, data_cost, is_finite, is_search)
     return _step_logs(model, x, y, outputs, sample_weight, cost)
 
 
@@ -77,10 +77,16 @@ def number_of_examples(x):
     return tf.shape(first_array(x))[0]
 
 
+def _from_slopes(model, slopes) -> Estimate:
+    """First-order estimates for the gates, from what the tape returns."""
+    # A gate that the loss does not depend on has no slope.
+    known = [tf.zeros([]) if slope is None else slope for slope in slopes]
+    scale = model.optimizer.scale_loss(tf.ones([]))
+    return Estimate(tf.stack(known) / scale, tf.ones([len(known)]))
+
+
 def _from_a_pair(model, data, gates, data_cost, draws) -> Estimate:
     """Unbiased estimates for the gates, from a second forward pass."""
-    if not gates:
-        return Estimate([], [])
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
     def evaluate(other_draws):
@@ -89,19 +95,14 @@ def _from_a_pair(model, data, gates, data_cost, draws) -> Estimate:
             loss = model.compute_loss(x, y, outputs, sample_weight)
         return tf.cast(loss, tf.float32)
 
-    estimate = PAIRED_ESTIMATORS[model.gate_gradient](
+    return PAIRED_ESTIMATORS[model.gate_gradient](
         evaluate, gates, tf.cast(data_cost, tf.float32), draws, model.estimator_seed
     )
-    return estimate._replace(differences=tf.unstack(estimate.differences))
 
 
-def _move_gates(model, gates, estimate, data_cost, is_finite, is_search):
-    now = model.clock.tick()
-    if not gates:
-        return
-    differences = [sum_over_replicas(each) for each in estimate.differences]
-    scalars = tf.stack([tf.cast(data_cost, tf.float32), *differences])
-    is_usable = tf.logical_and(is_finite, all_finite([scalars]))
+def _move_gates(model, now, gates, estimate, data_cost, is_finite, is_search):
+    differences = sum_over_replicas(estimate.differences)
+    is_usable = tf.logical_and(is_finite, all_finite([data_cost, differences]))
     model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, prices)

@@ -4,7 +4,7 @@ A section that stays loses its gate, but not the prior on its weights. A file kn
 by their places among the network's weights, which change when a layer gets new ones.
 """
 
-from keras_layer_prune.graph.gates import layers_behind_gates
+from keras_layer_prune.graph.gates import find_gates, layers_behind
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
 )
@@ -32,7 +32,7 @@ def weights_behind_gates(network) -> list:
     Returns:
         List of variables.
     """
-    layers = layers_behind_gates(network)
+    layers = layers_behind(find_gates(network), network)
     return among({id(w) for layer in layers for w in layer.weights}, network)
 
 

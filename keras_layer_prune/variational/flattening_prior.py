@@ -5,7 +5,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from keras_layer_prune.variational._checks import checked_config, finite_number
+from keras_layer_prune._checks import checked_config, finite_number
 
 
 def flattening_cost(theta, log_gamma):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from keras_layer_prune.variational._checks import (
+from keras_layer_prune._checks import (
     checked_config,
     fraction,
     positive_number,

@@ -7,7 +7,8 @@ import keras
 import pytest
 
 from keras_layer_prune import find_sections, max_difference, strip_gates, summarize
-from keras_layer_prune.graph.gates import check_gated_network, find_gates
+from keras_layer_prune.graph.checks import check_gated_network
+from keras_layer_prune.graph.gates import find_gates
 
 FOLDER = Path(__file__).parents[2] / "examples" / "networks"
 

@@ -9,7 +9,8 @@ import pytest
 from transformer_blocks import WIDTH, Backbone, Decoder, Encoder, moved
 
 import keras_layer_prune as klp
-from keras_layer_prune.graph.gates import check_gated_network, find_gates
+from keras_layer_prune.graph.checks import check_gated_network
+from keras_layer_prune.graph.gates import find_gates
 
 layers = keras.layers
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "which_models_can_be_pruned.md"

@@ -5,11 +5,11 @@ import pytest
 from gated_networks import dense, gate, model, randomized, residual
 
 from keras_layer_prune import BernoulliGate, GatedLayer, GatedResidual, strip_gates
+from keras_layer_prune.graph.checks import check_gated_network
 from keras_layer_prune.graph.gates import (
-    check_gated_network,
     find_gates,
     gated_sections,
-    layers_behind_gates,
+    layers_behind,
 )
 
 
@@ -192,5 +192,5 @@ def test_a_layer_that_two_sections_share_leaves_with_neither_alone():
 
 def test_the_layers_behind_gates_are_those_that_closing_all_gates_removes():
     network = chain_of(0.5, 0.5)
-    names = {layer.name for layer in layers_behind_gates(network)}
+    names = {layer.name for layer in layers_behind(find_gates(network), network)}
     assert names == {"section_0", "section_1"}

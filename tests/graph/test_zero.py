@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 from gated_networks import randomized
 
-from keras_layer_prune.graph.zero import (
-    is_addition,
-    is_product,
-    is_rectifier,
-    maps_zero_to_zero,
-)
+from keras_layer_prune.graph.operations import is_addition, is_product, is_rectifier
+from keras_layer_prune.graph.zero import maps_zero_to_zero
 
 layers = keras.layers
 SEQUENCE, IMAGE = (6, 4), (6, 6, 4)

@@ -50,14 +50,14 @@ def test_models_take_turns_and_the_median_counts(monkeypatch):
 
 def test_every_call_runs_the_model_on_a_batch_of_the_wanted_size():
     model, layer = counted()
-    latency.measure_latency(model, batch_size=5, calls=7)
+    paired_latencies([model], batch_size=5, calls=7)
     assert set(layer.shapes) == {(5, 3)}
     assert len(layer.shapes) >= 7
 
 
 def test_sizes_that_are_not_known_are_filled_in():
     model, layer = counted((None, 2))
-    latency.measure_latency(model, calls=1)
+    paired_latencies([model], calls=1)
     assert set(layer.shapes) == {(1, 16, 2)}
 
 
@@ -69,7 +69,7 @@ def test_models_of_several_inputs_and_of_integers_run():
     model = keras.Model(
         {"a": first, "b": second}, keras.layers.Concatenate()([first, flat])
     )
-    assert latency.measure_latency(model, calls=1) > 0.0
+    assert paired_latencies([model], calls=1)[0] > 0.0
 
 
 def test_models_that_take_strings_run():
@@ -78,7 +78,7 @@ def test_models_that_take_strings_run():
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(4, 2)(numbers))
     branch = BernoulliGate()(keras.layers.Dense(2, "relu")(x))
     model = keras.Model(inputs, keras.layers.Add()([x, branch]))
-    assert latency.measure_latency(model, calls=1) > 0.0
+    assert paired_latencies([model], calls=1)[0] > 0.0
     assert summarize(model, "sections").latency > 0.0
 
 
@@ -103,7 +103,7 @@ def test_without_others_the_model_alone_is_timed(monkeypatch):
 def test_as_many_calls_are_timed_as_were_asked_for(monkeypatch, calls):
     timed = []
     monkeypatch.setattr(latency, "_seconds", lambda run: timed.append(run) or 1.0)
-    latency.measure_latency(dense(1), calls=calls)
+    paired_latencies([dense(1)], calls=calls)
     assert len(timed) == calls
 
 
@@ -113,4 +113,4 @@ def test_a_model_that_cannot_be_read_is_refused():
             return inputs
 
     with pytest.raises(ValueError, match="subclassed model"):
-        latency.measure_latency(Opaque())
+        paired_latencies([Opaque()])

@@ -36,9 +36,8 @@ class Recorder:
         self.squares = tf.Variable(tf.zeros(len(THETAS)))
 
     def __call__(self, gates, differences, prices, step, is_usable):
-        estimate = tf.stack(differences)
-        self.total.assign_add(estimate)
-        self.squares.assign_add(estimate**2)
+        self.total.assign_add(differences)
+        self.squares.assign_add(differences**2)
 
     def mean(self):
         return self.total.numpy() / STEPS

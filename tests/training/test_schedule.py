@@ -73,7 +73,6 @@ def test_shares_too_close_to_tell_apart_need_many_epochs():
         (0.0, 1600, 0.5),
         (0.05, 100, 0.5),
         (0.4, 100_000, 0.5),
-        (0.05, None, 0.5),
         (0.05, 0, 0.5),
     ],
 )
@@ -89,7 +88,7 @@ def test_longer_trainings_settle_no_later_and_all_leave_half(hold, one, other):
 
 @pytest.mark.parametrize(
     ("steps_left", "share"),
-    [(None, 0.2), (10_000, 0.2), (500, 0.2), (400, 0.25), (100, 1.0), (0, 100.0)],
+    [(10_000, 0.2), (500, 0.2), (400, 0.25), (100, 1.0), (0, 100.0)],
 )
 def test_a_removal_has_to_save_a_trace_before_the_next_one(steps_left, share):
     assert default_min_saving(steps_left) == share

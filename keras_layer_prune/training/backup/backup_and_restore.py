@@ -8,6 +8,11 @@ from typing import Any
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import (
+    checked_config,
+    checked_folder,
+    flag,
+)
 from keras_layer_prune.training.backup.data import RepeatedStep
 from keras_layer_prune.training.backup.identity import check_identity, identity
 from keras_layer_prune.training.backup.randomness import (
@@ -28,11 +33,6 @@ from keras_layer_prune.training.backup.snapshot import (
 from keras_layer_prune.training.backup.store import Store
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.replicas import is_chief
-from keras_layer_prune.variational._checks import (
-    checked_config,
-    checked_folder,
-    flag,
-)
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

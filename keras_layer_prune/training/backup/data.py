@@ -8,7 +8,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.training.backup import lock
-from keras_layer_prune.training.checks import listed, replace_callbacks
+from keras_layer_prune.training.fit_callbacks import callbacks_of, replace_callbacks
 from keras_layer_prune.training.replicas import is_chief
 
 
@@ -26,7 +26,7 @@ def backed_up(model, arguments):
     Raises:
         BlockingIOError: If another process trains with the backup's folder.
     """
-    callbacks = listed(arguments.get("callbacks"))
+    callbacks = callbacks_of(arguments)
     backups = [c for c in callbacks if getattr(c, "runs_last", False)]
     if not backups:
         yield

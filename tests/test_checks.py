@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_layer_prune.variational._checks import (
+from keras_layer_prune._checks import (
     finite_number,
     fraction,
     one_of,

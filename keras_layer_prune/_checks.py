@@ -101,16 +101,11 @@ def checked_folder(name: str, value) -> str:
     return path
 
 
-def checked_path(path) -> str:
-    """Return a path as a string, or raise if it is none."""
+def checked_new_path(path) -> str:
+    """Return a path as a string, or raise if it is none or something is there."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise TypeError(f"`path` must be a path. Received: path={path!r}")
-    return os.fspath(path)
-
-
-def checked_new_path(path) -> str:
-    """Return a path as a string, or raise if something is there already."""
-    path = checked_path(path)
+    path = os.fspath(path)
     if os.path.lexists(path):
         raise FileExistsError(
             f"`{path}` exists, and nothing is overwritten. Choose another path, or "
