@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 STATE, ARRAYS, MANIFEST = "state.json", "arrays.npz", "manifest.json"
-_FORMAT = 1
+# 2: the steps that are done are the callback's `progress`.
+_FORMAT = 2
 _NAME = "generation-{:08d}"
 _UNFINISHED = ".unfinished"
 _PATTERN = re.compile(r"generation-(\d{8})")
@@ -62,6 +63,7 @@ class Generations:
 
         Raises:
             DamagedError: If any byte is not the one that was written.
+            ValueError: If an earlier version of this package wrote it.
         """
         folder = self.path(number)
         try:
@@ -70,6 +72,12 @@ class Generations:
         except OSError as error:
             raise DamagedError(f"`{folder}`: {error}") from error
         digests = {name: _digest(raw) for name, raw in contents.items()}
+        if manifest in [_manifest(number, digests, old) for old in range(1, _FORMAT)]:
+            raise ValueError(
+                f"`{folder}` was written by an earlier version of keras_layer_prune. "
+                "Nothing has been deleted. Finish the training with that version, or "
+                "delete the directory to train from the beginning."
+            )
         if manifest != _manifest(number, digests):
             raise DamagedError(
                 f"`{folder}`: sizes and SHA-256 of its files are not those of its "
@@ -170,8 +178,8 @@ def _digest_of_file(path) -> dict:
     return {"bytes": path.stat().st_size, "sha256": sha256}
 
 
-def _manifest(number, digests) -> bytes:
-    manifest = {"format": _FORMAT, "generation": number, "files": digests}
+def _manifest(number, digests, form=_FORMAT) -> bytes:
+    manifest = {"format": form, "generation": number, "files": digests}
     return (json.dumps(manifest, indent=1) + "\n").encode()
 
 

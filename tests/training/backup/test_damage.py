@@ -239,3 +239,12 @@ def test_pickled_objects_are_not_loaded(folder):
     generations.write(3, contents(3)[0], {"a": np.array([Trap()], dtype=object)})
     with pytest.warns(UserWarning, match="Object arrays cannot be loaded"):
         assert_is(Store(folder).newest(), 2)
+
+
+def test_a_backup_of_an_earlier_version_is_refused_and_kept(folder):
+    for path in folder.glob(f"*/{MANIFEST}"):
+        path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    before = bytes_of(folder)
+    with pytest.raises(ValueError, match="earlier version.*Nothing has been deleted"):
+        Store(folder).newest()
+    assert bytes_of(folder) == before
