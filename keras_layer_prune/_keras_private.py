@@ -267,6 +267,16 @@ class BuiltBeforeItsStep(keras.Model):
     # dictionary is asked for: there, one knows a value by its place.
     only_in_dictionaries: tuple[str, ...] = ()
 
+    def _get_metrics_result_or_logs(self, logs):
+        """Metrics over all replicas, and after what callbacks have done to them.
+
+        Keras returns those of the last step where a step returns anything else too.
+        """
+        metrics = self.get_metrics_result()
+        if isinstance(logs, dict) and metrics.keys() <= logs.keys():
+            return {**logs, **metrics}
+        return logs
+
     def _flatten_metrics_in_order(self, logs):
         own = self.only_in_dictionaries
         return super()._flatten_metrics_in_order(
@@ -292,13 +302,36 @@ class BuiltBeforeItsStep(keras.Model):
         _, y, _ = keras.utils.unpack_x_y_sample_weight(spec)
         outputs = output_structure(graph_of(self.network))
         # Several targets Keras brings into the order of the outputs before it builds.
-        is_nested = tree.is_nested(y) or tree.is_nested(outputs)
+        is_single = (
+            y is not None and not tree.is_nested(y) and not tree.is_nested(outputs)
+        )
         for part in (self._compile_loss, self._compile_metrics):
-            if y is not None and not is_nested and part and not part.built:
+            if is_single and _tells_metrics(y, outputs) and part and not part.built:
                 part.build(y, outputs)
         weights = self.trainable_variables
         if self.optimizer is not None and not self.optimizer.built and weights:
             self.optimizer.build(weights)
+
+
+def _tells_metrics(y, outputs) -> bool:
+    """Whether shapes tell what a metric such as `"accuracy"` stands for.
+
+    Keras asks for the sizes of the last axes, and for the number of axes of `y`.
+    """
+    rank = y.shape.rank
+    if not rank or outputs.shape[-1] is None:
+        return False
+    return rank < len(outputs.shape) or y.shape[-1] is not None
+
+
+def leave_inputs_alone(model):
+    """Have a model hand its inputs on as they are, as functional models do.
+
+    Others cast them to their own dtype first, which rounds what a layer inside may
+    need in full.
+    """
+    model._convert_input_args = False
+    model._allow_non_tensor_positional_args = True
 
 
 # Public attributes of Keras's callbacks hold what they have seen so far, but for the

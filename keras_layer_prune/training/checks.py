@@ -91,3 +91,25 @@ def _checked_gates(name, value, gates) -> list:
             "which holds new objects each time that sections have left."
         )
     return list({id(gate): gate for gate in value}.values())
+
+
+def check_free_names(output_names, metrics, own):
+    """Raise if the logs would have one name for two things.
+
+    Args:
+        output_names: List of strings, the network's outputs.
+        metrics: What `compile` was given.
+        own: Tuple of strings, the logs that the model has itself.
+    """
+    # Of several outputs, each has its loss under its own name.
+    losses = [f"{name}_loss" for name in output_names if len(output_names) > 1]
+    names = [getattr(metric, "name", metric) for metric in tree.flatten(metrics)]
+    taken = [
+        name for name in [*losses, *names] if isinstance(name, str) and name in own
+    ]
+    if taken:
+        raise ValueError(
+            f"The logs of a `GatedModel` have {list(own)} of their own, and an output "
+            f"or a metric would be logged as {taken}. Give the output's layer, or the "
+            "metric, another name."
+        )

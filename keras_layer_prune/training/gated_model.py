@@ -23,6 +23,7 @@ from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.before_fit import check_before_fit
 from keras_layer_prune.training.checks import (
+    check_free_names,
     check_reduction,
     checked_decision,
     checked_pruning_log,
@@ -44,6 +45,7 @@ from keras_layer_prune.training.train_size import (
     checked_train_size,
     infer_train_size,
     known_train_size,
+    told_train_size,
 )
 from keras_layer_prune.training.training_step import (
     DEFAULT_PRICE,
@@ -109,7 +111,10 @@ class GatedModel(private.BuiltBeforeItsStep):
             check_names(find_gates(network))
         else:
             check_gated_network(network)
+        # By its policy Keras decides whether the loss has to be scaled.
+        kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
+        private.leave_inputs_alone(self)
         make_weights(network)
         self.network = network
         self.clock = GateClock(name="gate_clock")
@@ -173,7 +178,9 @@ class GatedModel(private.BuiltBeforeItsStep):
 
         Args:
             *args: Arguments of `keras.Model.compile`.
-            train_size: Int, number of training examples. None: inferred by `fit`.
+            train_size: Int, number of training examples, on which priors depend that
+                are not the defaults. None: inferred by `fit`, which reads the first
+                batch of data that does not tell its size.
             gate_step_size: Step size of the gates, probability per nat per example: a
                 float, or a `keras.optimizers.schedules.LearningRateSchedule` of the
                 training step. None: `PruneSections` chooses it from the length of the
@@ -191,8 +198,9 @@ class GatedModel(private.BuiltBeforeItsStep):
             TypeError: If an argument is not of its type.
             ValueError: If `train_size` or `gate_step_size` is not above 0,
                 `gate_gradient` is not known or needs gates that draw per minibatch,
-                the optimizer has trained other weights, or a loss is not reduced to one
-                number.
+                the optimizer has trained other weights or cannot be carried over to a
+                smaller network, a loss is not reduced to one number, or an output or a
+                metric has a name of which the logs have one already.
         """
         one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
         check_draws(gate_gradient, self.gates)
@@ -200,8 +208,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         gate_step_size = checked_step_size(gate_step_size)
         weight_prior = checked_weight_prior(weight_prior)
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs)
-        check_unused(given.arguments.get("optimizer"), self.trainable_variables)
-        check_reduction(given.arguments.get("loss"))
+        self._check_given(given.arguments)
         # Nothing is set before all is checked.
         self.gate_gradient = gate_gradient
         self.given_train_size = self.train_size = train_size
@@ -209,8 +216,17 @@ class GatedModel(private.BuiltBeforeItsStep):
         self.weight_prior = weight_prior
         self._hold_new_weights()
         super().compile(*args, **kwargs)
-        if self.optimizer is not None:
-            check_carry_over(self.optimizer, self.trainable_variables)
+
+    def _check_given(self, given):
+        """Raise if what `keras.Model.compile` would take cannot be trained with."""
+        optimizer = given.get("optimizer")
+        check_unused(optimizer, self.trainable_variables)
+        if optimizer is not None:
+            optimizer = keras.optimizers.get(optimizer)
+            check_carry_over(optimizer, self.trainable_variables)
+        check_reduction(given.get("loss"))
+        metrics = [given.get("metrics"), given.get("weighted_metrics")]
+        check_free_names(self.output_names, metrics, self.only_in_dictionaries)
 
     def _hold_new_weights(self):
         """Hold what sections got since the model was made, as by `enable_lora`."""
@@ -286,13 +302,22 @@ class GatedModel(private.BuiltBeforeItsStep):
             self.clock.rest()
 
     def _set_train_size(self, given):
-        has_own_validation = given.get("validation_data") is not None
-        split = 0.0 if has_own_validation else given.get("validation_split", 0.0)
-        size = self.given_train_size or infer_train_size(given.get("x"), split)
+        """Find out how many training examples there are, if anything depends on it."""
+        data, split = given.get("x"), given.get("validation_split") or 0.0
+        if given.get("validation_data") is not None:
+            split = 0.0
+        size = self.given_train_size or told_train_size(data, split)
+        if self._depends_on_size() and not size:
+            size = infer_train_size(data, split)
         if size != self.train_size:
             # It is a constant of the compiled step.
             self.train_function = None
         self.train_size = size
+
+    def _depends_on_size(self) -> bool:
+        """Whether a prior is the user's own; what the defaults cost does not."""
+        priors = [self.weight_prior, *(gate.prior for gate in self.gates)]
+        return any(prior is not None for prior in priors)
 
     def price(self, gate) -> float:
         """What a section has to take off the training loss, in nats per example."""
@@ -308,8 +333,13 @@ class GatedModel(private.BuiltBeforeItsStep):
     def weight_cost(self):
         """Cost of the sections' weights, in nats per example; scalar tensor."""
         weights = trained_weights(self.weights_under_prior, self.network)
-        train_size = known_train_size(self.train_size)
-        prior = self.weight_prior or default_weight_prior(train_size)
+        if self.weight_prior is None:
+            # What it costs each example is the same for any number of them.
+            train_size = self.train_size or 1
+            prior = default_weight_prior(train_size)
+        else:
+            train_size = known_train_size(self.train_size)
+            prior = self.weight_prior
         # Weights may be of several precisions; half of one cannot hold a sum of many.
         costs = [prior.cost(tf.cast(weight.value, tf.float32)) for weight in weights]
         return tf.add_n([tf.zeros([]), *costs]) / train_size

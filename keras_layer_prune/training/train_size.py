@@ -6,8 +6,8 @@ import tensorflow as tf
 from keras import tree
 
 _ASK = (
-    "Give it yourself: `model.compile(..., train_size=60_000)`. It turns what a "
-    "section must earn over the whole training set into nats per example."
+    "Give it yourself: `model.compile(..., train_size=60_000)`. A prior of your own, "
+    "on a gate or on the weights, is one over the whole training set."
 )
 
 
@@ -38,8 +38,31 @@ def known_train_size(train_size) -> int:
     return train_size
 
 
-def infer_train_size(x, validation_split=0.0):
+def told_train_size(x, validation_split=0.0) -> int | None:
+    """The number of examples that data tells without being read, or None.
+
+    Args:
+        x: First argument of `fit`.
+        validation_split: The argument of `fit`.
+    """
+    if isinstance(x, keras.utils.PyDataset):
+        return None
+    if isinstance(x, tf.data.Dataset):
+        batches, size = int(x.cardinality()), _told_batch_size(x)
+        return batches * size if batches >= 0 and size is not None else None
+    # Inputs that are optional may be left out.
+    parts = [part for part in tree.flatten(x) if part is not None]
+    lengths = {_length(part) for part in parts}
+    if len(lengths) != 1 or None in lengths:
+        return None
+    # Keras takes the validation examples from the end, rounding their start down.
+    return max(0, int(lengths.pop() * (1.0 - validation_split)))
+
+
+def infer_train_size(x, validation_split=0.0) -> int:
     """The number of examples in one epoch of what `fit` received.
+
+    Where data does not tell how large its batches are, the first one is read.
 
     Args:
         x: First argument of `fit`.
@@ -51,22 +74,24 @@ def infer_train_size(x, validation_split=0.0):
         not count: an epoch cut short does not make the training set smaller.
 
     Raises:
-        ValueError: If the data does not tell its size.
+        ValueError: If the data does not tell its size, or it is 0.
     """
-    if isinstance(x, tf.data.Dataset):
-        return _size_of_dataset(x)
-    if isinstance(x, keras.utils.PyDataset):
-        return _size_of_pydataset(x)
-    # Inputs that are optional may be left out.
-    parts = [part for part in tree.flatten(x) if part is not None]
-    lengths = {_length(part) for part in parts}
-    if len(lengths) != 1 or None in lengths:
+    size = told_train_size(x, validation_split)
+    if size is None and isinstance(x, tf.data.Dataset):
+        size = _size_of_dataset(x)
+    elif size is None and isinstance(x, keras.utils.PyDataset):
+        size = _size_of_pydataset(x)
+    elif size is None:
         raise ValueError(
             f"The number of training examples in a {type(x).__name__} is not known. "
             + _ASK
         )
-    # Keras takes the validation examples from the end, rounding their start down.
-    return int(lengths.pop() * (1.0 - validation_split))
+    if size < 1:
+        raise ValueError(
+            "There are no training examples. Received: a "
+            f"{type(x).__name__} and validation_split={validation_split}"
+        )
+    return size
 
 
 def _length(array) -> int | None:
@@ -83,16 +108,14 @@ def _size_of_dataset(dataset) -> int:
             f"The number of batches of the `tf.data.Dataset` is {kind}, so the number "
             "of training examples is not known. " + _ASK
         )
-    return batches * _batch_size(dataset)
-
-
-def _batch_size(dataset) -> int:
-    size = tree.flatten(dataset.element_spec)[0].shape[0]
-    if size is not None:
-        return int(size)
     # The batch size is not part of the type unless the last batch is dropped.
     first = next(iter(dataset.take(1)))
-    return int(tree.flatten(first)[0].shape[0])
+    return batches * len(first_array(first))
+
+
+def _told_batch_size(dataset) -> int | None:
+    shape = tree.flatten(dataset.element_spec)[0].shape
+    return shape[0] if shape.rank else None
 
 
 def _size_of_pydataset(dataset) -> int:

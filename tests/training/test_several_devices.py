@@ -43,3 +43,38 @@ def test_replicas_go_on_together_with_the_smaller_network(tmp_path):
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+METRICS = """
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import keras
+import numpy as np
+import keras_layer_prune as klp
+
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    inputs = keras.Input((4,))
+    gate = klp.BernoulliGate(initial_probability=1.0, trainable=False)
+    x = keras.layers.Add()([inputs, gate(keras.layers.Dense(4, "tanh")(inputs))])
+    model = klp.GatedModel(keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(x)))
+    root = keras.metrics.RootMeanSquaredError(name="root")
+    metrics = [keras.metrics.AUC(name="auc"), root]
+    sgd = keras.optimizers.SGD(0.0)
+    model.compile(sgd, "binary_crossentropy", metrics=metrics, jit_compile=False)
+
+x = np.random.default_rng(0).normal(size=(44, 4)).astype("float32")
+y = (x[:, :1] + x[:, 1:2] > 0.5).astype("float32")
+history = model.fit(x, y, batch_size=16, verbose=0).history
+expected = model.evaluate(x, y, batch_size=16, verbose=0, return_dict=True)
+for name in ("auc", "root", "data_loss"):
+    np.testing.assert_allclose(history[name], expected[name], rtol=1e-5)
+"""
+
+
+def test_metrics_are_over_all_replicas(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", METRICS], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

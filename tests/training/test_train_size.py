@@ -33,6 +33,11 @@ def frozen_model(**arguments):
     return compiled(freeze_gates(chain()), **arguments)
 
 
+def priced_model():
+    """One whose gates cost what depends on the number of training examples."""
+    return compiled(freeze_gates(chain(price=0.1)))
+
+
 def dataset(**arguments):
     return tf.data.Dataset.from_tensor_slices((X, Y)).batch(4, **arguments)
 
@@ -115,10 +120,48 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_data_of_unknown_size_is_an_error_that_asks_for_it(name):
-    model = frozen_model()
+    model = priced_model()
     with pytest.raises(ValueError, match=r"not known.*train_size=60_000"):
         model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
     assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
+def test_with_default_prices_no_size_is_needed(name):
+    model = frozen_model()
+    model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
+    assert model.train_size is None
+    assert model.optimizer.iterations == 1
+    # The default prior on weights is an L2 penalty of 0.0005.
+    squares = sum(np.sum(np.square(w)) for w in model.weights_under_prior)
+    cost = float(model.weight_cost())
+    assert cost == pytest.approx(0.0005 * squares, rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [frozen_model, priced_model])
+def test_data_is_read_before_the_first_step_only_if_a_price_needs_it(make):
+    read = []
+
+    def note(x, y):
+        read.append(len(x))
+        return x, y
+
+    data = dataset().map(lambda x, y: tf.numpy_function(note, [x, y], [x.dtype] * 2))
+    data = data.map(lambda x, y: (tf.ensure_shape(x, (None, *X.shape[1:])), y))
+    model = make()
+    model.fit(data, epochs=0, shuffle=False)
+    assert bool(read) == (make is priced_model)
+
+
+@pytest.mark.parametrize("make", [frozen_model, priced_model])
+def test_no_validation_split_may_be_none(make):
+    make().fit(X, Y, validation_split=None, epochs=0)
+
+
+@pytest.mark.parametrize(("rows", "split"), [(10, 1.0), (10, 2.0), (0, 0.0)])
+def test_a_price_needs_examples(rows, split):
+    with pytest.raises(ValueError, match="There are no training examples"):
+        priced_model().fit(X[:rows], Y[:rows], validation_split=split)
 
 
 @pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
@@ -138,7 +181,7 @@ def test_a_generator_is_not_touched_before_the_error():
             yield X, Y
 
     with pytest.raises(ValueError, match="generator is not known"):
-        frozen_model().fit(counted())
+        priced_model().fit(counted())
     assert taken == []
 
 
