@@ -114,6 +114,23 @@ def checked_new_path(path) -> str:
     return path
 
 
+def checked_new_file(path) -> str:
+    """Return a path as a string, or raise if no new file can be written there."""
+    path = checked_new_path(path)
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"`{path}` cannot be written: there is no folder `{folder}`. Make it first."
+        )
+    return path
+
+
+def sentence(error) -> str:
+    """What an error says, with a full stop at its end."""
+    text = str(error).strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def checked_config(config) -> dict:
     """Return a copy of a config, or raise if it is no dictionary of arguments."""
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):

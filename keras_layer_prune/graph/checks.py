@@ -11,7 +11,13 @@ from keras_layer_prune.graph.status import Status, output_statuses
 from keras_layer_prune.graph.ties import check_no_ties
 
 # What `keras.Model` has subclasses override to train in a way of their own.
-_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
+_STEPS = (
+    "train_step",
+    "test_step",
+    "predict_step",
+    "compute_loss",
+    "compute_metrics",
+)
 
 
 def check_gated_network(network):
@@ -94,9 +100,16 @@ def check_plain_training(network, name="network"):
         raise ValueError(
             f"`{network.name}` is a {kind.__name__}, whose own {_listed(own)} would "
             f"never be called. Received: {name}={network!r}. Pass a plain model, "
-            "`keras.Model(network.input, network.output)`, and give a loss of your own "
-            "to `compile`, or override `compute_loss` in a subclass of `GatedModel`."
+            f"`{_plain_model(network, name)}`, and override the same in a subclass of "
+            "`GatedModel`; a loss can also be given to `compile`."
         )
+
+
+def _plain_model(network, name) -> str:
+    if isinstance(network, keras.Sequential):
+        # Its `input` need not be there.
+        return f"keras.Model({name}.inputs[0], {name}.outputs[0])"
+    return f"keras.Model({name}.input, {name}.output)"
 
 
 def check_names(gates):

@@ -7,6 +7,7 @@ import types
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import sentence
 
 
 def clone_operation(operation, name=None):
@@ -40,8 +41,9 @@ def clone_operation(operation, name=None):
         raise ValueError(
             f"`{operation.name}` of class {type(operation).__name__} cannot be made "
             "again from its config, which rebuilding a network needs: "
-            f"{error} Give the class a `get_config()` that returns all arguments of "
-            "its constructor and nothing else, as loading a model needs too."
+            f"{sentence(error)} Give the class a `get_config()` that returns all "
+            "arguments of its constructor and nothing else, as loading a model needs "
+            "too."
         ) from error
 
 

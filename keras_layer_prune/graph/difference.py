@@ -5,6 +5,7 @@ import numpy as np
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import sentence
 from keras_layer_prune.graph.checks import check_graph
 from keras_layer_prune.graph.random_inputs import random_inputs
 
@@ -56,8 +57,8 @@ def _outputs(model, inputs) -> list:
         return tree.flatten(model(inputs, training=False))
     except Exception as error:
         raise ValueError(
-            f"`{model.name}` cannot be called on `inputs`: {error} Give both models "
-            "the same inputs, structured as `model.input` is."
+            f"`{model.name}` cannot be called on `inputs`: {sentence(error)} Give "
+            "both models the same inputs, structured as `model.input` is."
         ) from error
 
 

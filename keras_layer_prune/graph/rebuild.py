@@ -105,10 +105,17 @@ def leave_behind(network):
     _LEFT_BEHIND.add(network)
 
 
-def check_remade(network):
-    """Raise unless all layers of a network can be made again, as each pruning does."""
+def check_remade(network, free):
+    """Raise unless a network can be made again, as each pruning does.
+
+    Args:
+        network: Functional or built sequential model.
+        free: List of gates that may close.
+    """
     state = random.getstate()
     Retrace().rebuild(network)
+    # Where zeros have to be made, sizes have to be known.
+    Retrace(closed=free).rebuild(network)
     # Keras draws seeds of new layers from it: a training has those that it would have.
     random.setstate(state)
 

@@ -58,6 +58,7 @@ def _row(section) -> tuple:
         verdict = f"yes; {section.advice}" if section.advice else "yes"
     else:
         verdict = f"no: {section.reason}"
+        verdict += f"; {section.advice}" if section.advice else ""
     numbers = (len(section.layers), section.parameters, section.macs)
     return section.name, section.kind or "-", *(f"{n:,}" for n in numbers), verdict
 

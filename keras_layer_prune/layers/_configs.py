@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_layer_prune._checks import sentence
+
 
 def take_part(config, name, custom_objects=None):
     """Take an argument that is an object out of a config, and make it.
@@ -24,6 +26,6 @@ def take_part(config, name, custom_objects=None):
         )
     except Exception as error:
         raise ValueError(
-            f"`{name}` cannot be made from its config: {error} Take the config that "
-            f"`get_config()` returns. Received: {name}={part!r}"
+            f"`{name}` cannot be made from its config: {sentence(error)} Take the "
+            f"config that `get_config()` returns. Received: {name}={part!r}"
         ) from error

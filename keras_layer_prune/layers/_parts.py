@@ -39,6 +39,26 @@ def build_part(layer, input_shape):
         layer.build(input_shape)
 
 
+def check_single(layer, what, value):
+    """Raise if a layer with a gate is given, or would return, several tensors.
+
+    Args:
+        layer: The layer with the gate.
+        what: String, where the tensors come from.
+        value: Shape, tensor, or structure of these.
+    """
+    is_several = isinstance(value, dict) or (
+        isinstance(value, tuple | list)
+        and any(not isinstance(size, int | None) for size in value)
+    )
+    if is_several:
+        raise TypeError(
+            f"`{layer.name}` needs one tensor from {what}, to which it can be added. "
+            f"Received: a {type(value).__name__} of {len(value)}. Gate a layer that "
+            "works on one tensor, or use `BernoulliGate` in a functional model."
+        )
+
+
 def may_be_equal(shape, other_shape) -> bool:
     """Whether two shapes are equal as far as they are known."""
     return tf.TensorShape(shape).is_compatible_with(other_shape)

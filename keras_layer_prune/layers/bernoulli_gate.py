@@ -131,6 +131,16 @@ class BernoulliGate(keras.layers.Layer):
         weight = balancing_weight(sample, chance) if draws.balanced else 1.0
         return straight_through(inputs, sample, theta, weight)
 
+    def compute_output_spec(self, inputs, training=False):
+        """What comes out, or an error for numbers that no probability can weigh."""
+        if not keras.backend.is_float_dtype(inputs.dtype):
+            raise TypeError(
+                f"`{self.name}` cannot weigh {inputs.dtype} numbers by its "
+                "probability. Cast them before the gate, with "
+                '`keras.ops.cast(x, "float32")`.'
+            )
+        return super().compute_output_spec(inputs, training=training)
+
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""
         return input_shape

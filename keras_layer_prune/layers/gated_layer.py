@@ -7,6 +7,7 @@ from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._parts import (
     build_part,
+    check_single,
     checked_gate,
     checked_layer,
     may_be_equal,
@@ -33,6 +34,7 @@ class GatedLayer(keras.layers.Layer):
         Same as the input.
 
     Raises:
+        TypeError: If `layer` returns several tensors, or its first argument is several.
         ValueError: If `layer` changes the shape.
 
     Example:
@@ -50,6 +52,7 @@ class GatedLayer(keras.layers.Layer):
 
     def build(self, input_shape):
         """Build the layer and its gate."""
+        check_single(self, "its first argument", input_shape)
         build_part(self.layer, input_shape)
         build_part(self.gate, input_shape)
         self.built = True
@@ -57,6 +60,7 @@ class GatedLayer(keras.layers.Layer):
     def call(self, inputs, *args, **kwargs):
         """Add what the layer changes, as far as the gate is open."""
         outputs = self.layer(inputs, *args, **kwargs)
+        check_single(self, f"`{self.layer.name}`", outputs)
         if not may_be_equal(outputs.shape, inputs.shape):
             raise ValueError(
                 f"`{self.name}` needs a layer that keeps its input's shape, so that "

@@ -8,6 +8,7 @@ from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._parts import (
     build_part,
+    check_single,
     checked_gate,
     checked_layer,
     may_be_equal,
@@ -37,15 +38,16 @@ class GatedResidual(keras.layers.Layer):
         gate: `BernoulliGate`. None: one with the defaults.
 
     Input shape:
-        Whatever `section` takes.
+        That of the one tensor that `section` takes.
 
     Output shape:
-        Whatever `section` returns.
+        That of the one tensor that `section` returns.
 
     Attributes:
         shortcut: The layer that was given or made, or None.
 
     Raises:
+        TypeError: If `section` takes or returns several tensors.
         ValueError: If the shapes of the two paths differ, no linear shortcut can be
             made between them, or the one that is given holds a gate.
 
@@ -70,6 +72,7 @@ class GatedResidual(keras.layers.Layer):
 
     def build(self, input_shape):
         """Build both paths and the gate; make the shortcut that a shape calls for."""
+        check_single(self, "its input", input_shape)
         build_part(self.section, input_shape)
         build_part(self.gate, input_shape)
         if self.shortcut is None:
@@ -93,12 +96,15 @@ class GatedResidual(keras.layers.Layer):
 
     def _section_shape(self, input_shape):
         inputs = keras.KerasTensor(input_shape, dtype=self.compute_dtype)
-        return self.section.compute_output_spec(inputs).shape
+        outputs = self.section.compute_output_spec(inputs)
+        check_single(self, f"`{self.section.name}`", outputs)
+        return outputs.shape
 
     def call(self, inputs):
         """Add the section to the shortcut, as far as the gate is open."""
         kept = inputs if self.shortcut is None else self.shortcut(inputs)
         branch = self.section(inputs)
+        check_single(self, f"`{self.section.name}`", branch)
         if not may_be_equal(kept.shape, branch.shape):
             raise ValueError(
                 f"The two paths of `{self.name}` cannot be added: the section "

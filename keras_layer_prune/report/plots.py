@@ -1,6 +1,8 @@
 """Plots of a training; they need matplotlib, which is an extra."""
 
-from keras_layer_prune._checks import checked_new_path, finite_number
+import os
+
+from keras_layer_prune._checks import checked_new_file, finite_number
 from keras_layer_prune.report.names import shortened
 from keras_layer_prune.report.outcome import STAYS, outcome
 
@@ -26,9 +28,11 @@ def plot_gates(trajectories, path, settled_at=None):
 
     Raises:
         FileExistsError: If `path` exists.
+        FileNotFoundError: If its folder does not.
         ImportError: If matplotlib is not installed.
         TypeError: If an argument is not of its type.
-        ValueError: If a gate has no points, or a number is not finite.
+        ValueError: If a gate has no points, a number is not finite, or `path` has no
+            suffix.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -71,7 +75,14 @@ def _checked(trajectories, path, settled_at) -> str:
     if settled_at is not None:
         finite_number("settled_at", settled_at)
     check_trajectories(trajectories)
-    return checked_new_path(path)
+    path = checked_new_file(path)
+    if not os.path.splitext(path)[1]:
+        # Matplotlib would add one, and overwrite what has that name.
+        raise ValueError(
+            "`path` must end in a suffix that says which kind of picture, as `.png` or "
+            f"`.pdf`. Received: path={path!r}"
+        )
+    return path
 
 
 def check_trajectories(trajectories):

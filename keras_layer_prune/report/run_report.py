@@ -4,7 +4,7 @@ import html
 import math
 from pathlib import Path
 
-from keras_layer_prune._checks import checked_new_path
+from keras_layer_prune._checks import checked_new_file
 from keras_layer_prune.graph.gates import kept_sections
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
 from keras_layer_prune.report.names import shortened
@@ -49,6 +49,7 @@ def write_report(model, path, history=None, trajectories=None):
 
     Raises:
         FileExistsError: If `path` exists.
+        FileNotFoundError: If its folder does not.
         TypeError: If `model` is not a `GatedModel`, or an argument not of its type.
 
     Example:
@@ -63,7 +64,7 @@ def write_report(model, path, history=None, trajectories=None):
             "`model` must be a `GatedModel`, whose `pruning_log` the report tells. "
             f"Received: model={model!r}"
         )
-    path = Path(checked_new_path(path))
+    path = Path(checked_new_file(path))
     _check(history, trajectories)
     history = known_history(model, history)
     curves = curves_of(history)

@@ -26,7 +26,7 @@ def check_before_fit(model, given):
     check_callbacks(callbacks, will_shrink, given.get("epochs", 1))
     if will_shrink:
         with model.distribute_strategy.scope():
-            check_remade(model.network)
+            check_remade(model.network, free)
     if moves:
         _warn_of_stuck_gates(model, free)
     elif free and model.gate_step_size is None:

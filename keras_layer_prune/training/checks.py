@@ -1,6 +1,7 @@
 """Checks of what users hand to the training, made before any work."""
 
 import collections
+from numbers import Real
 
 import keras
 from keras import tree
@@ -16,6 +17,11 @@ def checked_step_size(step_size):
     schedule = keras.optimizers.schedules.LearningRateSchedule
     if step_size is None or isinstance(step_size, schedule):
         return step_size
+    if isinstance(step_size, bool) or not isinstance(step_size, Real):
+        raise TypeError(
+            "`gate_step_size` must be a number, a `LearningRateSchedule` of the "
+            f"training step, or None. Received: gate_step_size={step_size!r}"
+        )
     return positive_number("gate_step_size", step_size)
 
 
@@ -73,7 +79,9 @@ def checked_decision(gates, closed, opened) -> tuple[list, list]:
     opened = _checked_gates("opened", opened, gates)
     both = [gate.name for gate in closed if any(gate is other for other in opened)]
     if both:
-        raise ValueError(f"`closed` and `opened` both name the gates {both}.")
+        raise ValueError(
+            f"`closed` and `opened` both name the gates {both}. Name each in one only."
+        )
     return closed, opened
 
 

@@ -76,8 +76,9 @@ def describe(entry) -> str:
     inside = f", inside of {around}" if around else ""
     if entry["action"] == "removed":
         return (
-            f"removed `{name}`{inside}: it took {entry['benefit']:.4f} of the "
-            f"{entry['price']:.4f} nats per example it costs, {theta}; saves {costs}"
+            f"removed `{name}`{inside}: it took {entry['benefit']:.4f} nats per "
+            f"example off the loss and cost {entry['price']:.4f}, {theta}; "
+            f"saves {costs}"
         )
     return (
         f"kept `{name}`{inside}: it takes {entry['benefit']:.4f} nats per example off "

@@ -22,9 +22,11 @@ def of_the_schedule(settle_by, moving_steps) -> list[str]:
         ]
     lines = []
     if moving_steps < _FEW_STEPS:
+        steps = "step" if moving_steps == 1 else "steps"
         lines.append(
-            f"gates have only {moving_steps} steps to move in, too few to tell useful "
-            "sections from useless ones: train for more epochs, or with smaller batches"
+            f"gates have only {moving_steps} {steps} to move in, too few to tell "
+            "useful sections from useless ones: train for more epochs, or with smaller "
+            "batches"
         )
     if settle_by > 0.8:
         lines.append(
@@ -66,7 +68,7 @@ def of_a_removal(removed, before, price) -> list[str]:
     return [
         f"{removed} of {before} sections fall at once: hardly any earns the price of "
         f"{price:.3g} nats per example; if accuracy falls with them, lower it with "
-        "`BernoulliGate(FlatteningPrior(log_gamma=...))`"
+        "`BernoulliGate(FlatteningPrior(log_gamma=price * number_of_examples))`"
     ]
 
 
@@ -84,6 +86,7 @@ def of_hovering(thetas) -> list[str]:
     if not undecided:
         return []
     return [
-        f"{len(undecided)} gates hovered and were rounded, {undecided}: their sections "
-        "earn about what they cost; train for more epochs, or move the price"
+        f"{len(undecided)} gates hovered and were rounded, {undecided}: train for more "
+        "epochs; where a section earns about what it costs, by `benefit` and `price` "
+        "in `pruning_log`, move the price"
     ]

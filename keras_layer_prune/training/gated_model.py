@@ -426,13 +426,20 @@ class GatedModel(private.BuiltBeforeItsStep):
 
         Raises:
             FileExistsError: If `filepath` exists.
+            ImportError: If a format needs a package that is not installed.
             ValueError: If gates are between 0 and 1.
         """
         path = checked_new_path(filepath)
         slim = strip_gates(self.network)
         # As ONNX, Keras exports models only that have been called.
         slim(slim.input)
-        slim.export(path, *args, **kwargs)
+        try:
+            slim.export(path, *args, **kwargs)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"`export` needs the package `{error.name}`, which is not installed. "
+                "For ONNX: `pip install 'keras_layer_prune[onnx]'`."
+            ) from error
 
     def get_config(self):
         """Config with the current network and the pruning log."""

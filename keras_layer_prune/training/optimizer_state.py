@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import sentence
 from keras_layer_prune.training.several_optimizers import (
     assigned_as_before,
     is_several,
@@ -92,9 +93,9 @@ def _made_again(optimizer, copies):
     except Exception as error:
         raise ValueError(
             f"The optimizer {type(optimizer).__name__} cannot be made again from its "
-            f"config, which a smaller network needs: {error} Give its class, and that "
-            "of its schedule, a `get_config()` that returns all arguments of the "
-            "constructor, as saving a model needs too."
+            f"config, which a smaller network needs: {sentence(error)} Give its class, "
+            "and that of its schedule, a `get_config()` that returns all arguments of "
+            "the constructor, as saving a model needs too."
         ) from error
 
 

@@ -22,8 +22,15 @@ def check_callbacks(callbacks, will_shrink, epochs):
 
     Raises:
         TypeError: If one is a class.
-        ValueError: If a callback keeps weights by their position in the network.
+        ValueError: If a callback keeps weights by their position in the network, or
+            several would move the gates.
     """
+    movers = gate_movers(callbacks)
+    if len(movers) > 1:
+        raise ValueError(
+            f"`callbacks` holds {len(movers)} of `PruneSections`, each with a schedule "
+            "of its own for the same gates. Leave one."
+        )
     for callback in callbacks:
         if isinstance(callback, type):
             raise TypeError(

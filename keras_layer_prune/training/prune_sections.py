@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -87,7 +88,6 @@ class PruneSections(keras.callbacks.Callback):
         super().__init__()
         self.settle_by = optional_fraction("settle_by", settle_by)
         self.hold = fraction("hold", hold)
-        self.every = every
         self.min_saving = optional_fraction("min_saving", min_saving)
         self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
@@ -97,12 +97,13 @@ class PruneSections(keras.callbacks.Callback):
                 f"the two. Received: hold={hold}, settle_by={settle_by}; None is "
                 f"{LATEST_SETTLING} or less"
             )
-        is_number = isinstance(every, int) and not isinstance(every, bool)
+        is_number = isinstance(every, Integral) and not isinstance(every, bool)
         if every is not None and (not is_number or every < 1):
             raise ValueError(
                 "`every` must be a number of steps of at least 1, or None for eight "
                 f"times in an epoch. Received: every={every!r}"
             )
+        self.every = every if every is None else int(every)
 
     # The methods of Keras's callback interface, in the order in which they are called.
 
@@ -243,8 +244,8 @@ class PruneSections(keras.callbacks.Callback):
         return default_min_saving(self._last_step - self._progress.step)
 
     def _look_for_movement(self):
-        if len(self.model.gates) < len(self.trajectories):
-            # Those that are gone have moved.
+        if len(self.model.gates) < len(self.trajectories) or self._newly_skipped():
+            # Those that are gone have moved; of skipped steps a warning will tell.
             return
         gates = self._free_gates()
         starts = [self.trajectories[gate.name][0][1] for gate in gates]
@@ -264,7 +265,7 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in gates if theta_of(gate) < 0.5]
         opened = [gate for gate in gates if theta_of(gate) >= 0.5]
         if gates:
-            if self._middle < self._last_step:
+            if self._middle < self._last_step and not self._newly_skipped():
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
                 self._say(diagnostics.of_hovering(undecided))
@@ -298,16 +299,20 @@ class PruneSections(keras.callbacks.Callback):
             sys.stdout.write(f"\n{text}\n")
 
     def _report_skipped(self):
-        skipped = int(self.model.clock.skipped.numpy())
-        if skipped > self._skipped:
+        skipped = self._newly_skipped()
+        if skipped:
             warnings.warn(
-                f"{skipped - self._skipped} batches of epoch "
+                f"{skipped} batches of epoch "
                 f"{self._progress.epoch + 1} had a "
                 "loss or gradient that is NaN or infinite; no gate was moved by them. "
                 "Lower the learning rate, or look for such values in the data.",
                 stacklevel=2,
             )
-        self._skipped = skipped
+        self._skipped += skipped
+
+    def _newly_skipped(self) -> int:
+        """Steps in which no gate moved that nobody has been told of."""
+        return int(self.model.clock.skipped.numpy()) - self._skipped
 
     def get_state(self) -> dict:
         """What a backup has to save beside the model."""

@@ -4,6 +4,7 @@ from keras import ops
 
 import keras_layer_prune as klp
 from keras_layer_prune.graph.gates import gated_sections
+from keras_layer_prune.graph.section_list import Sections
 
 layers = keras.layers
 
@@ -91,6 +92,7 @@ def test_nonlinear_operations_are_no_shortcut(shortcut):
     assert section.kind == ""
     assert "no operand is a shortcut" in section.reason
     assert "GatedResidual" in section.advice
+    assert section.advice in str(Sections([section]))
 
 
 def test_pre_activation_projection_starts_behind_the_activation():

@@ -157,3 +157,8 @@ def test_an_unknown_way_to_draw_is_an_error_that_lists_the_ways():
 def test_a_prior_of_another_kind_is_an_error_that_shows_how_to_write_it():
     with pytest.raises(TypeError, match=r"`prior` must be.*600\.0.*log_gamma=600\.0"):
         BernoulliGate(prior=600.0)
+
+
+def test_whole_numbers_are_refused():
+    with pytest.raises(TypeError, match="cannot weigh int32 numbers.*`keras.ops.cast"):
+        BernoulliGate()(keras.Input((3,), dtype="int32"))

@@ -134,3 +134,19 @@ def test_parts_may_have_precisions_of_their_own(kind, precisions):
     outputs = layer(inputs)
     assert outputs.dtype == whole
     assert keras.Model(inputs, outputs)(np.ones((2, 4), "float32")).dtype == whole
+
+
+def of_two_inputs():
+    return keras.layers.Add(), [keras.Input((3,)), keras.Input((3,))]
+
+
+def of_two_outputs():
+    return keras.layers.LSTM(3, return_state=True), keras.Input((5, 3))
+
+
+@pytest.mark.parametrize("kind", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize("make", [of_two_inputs, of_two_outputs])
+def test_several_tensors_are_refused(kind, make):
+    layer, inputs = make()
+    with pytest.raises(TypeError, match="needs one tensor from .*`BernoulliGate`"):
+        kind(layer)(inputs)

@@ -46,6 +46,18 @@ def test_nothing_is_overwritten(tmp_path):
     assert path.read_text() == "mine"
 
 
+def test_a_name_to_which_a_suffix_would_be_added_is_refused(tmp_path):
+    (tmp_path / "gates.png").write_text("mine")
+    with pytest.raises(ValueError, match="must end in a suffix"):
+        plot_gates(PATHS, tmp_path / "gates")
+    assert (tmp_path / "gates.png").read_text() == "mine"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder.*none"):
+        plot_gates(PATHS, tmp_path / "none" / "gates.png")
+
+
 def test_every_gate_is_a_line_through_its_points(tmp_path, figures):
     plot_gates(PATHS, tmp_path / "gates.png")
     (axes,) = figures[0].axes

@@ -1,6 +1,8 @@
 """What cannot work is refused before any work, and what was there stays."""
 
 import random
+import re
+import sys
 
 import keras
 import numpy as np
@@ -15,7 +17,8 @@ from small_models import (
     weights,
 )
 
-from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune import GatedModel, GatedResidual, PruneSections
+from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.rebuild import check_remade
 
 X, Y = data()
@@ -38,6 +41,21 @@ class StepsByItself(keras.Model):
 def class_with_a_step_of_its_own():
     network = chain()
     return StepsByItself(network.input, network.output)
+
+
+class PredictsByItself(keras.Model):
+    def predict_step(self, data):
+        return 5.0 * self(data)
+
+
+class RowPredictsByItself(keras.Sequential):
+    def predict_step(self, data):
+        return 5.0 * self(data)
+
+
+def gated_row():
+    dense = keras.layers.Dense(FEATURES)
+    return [keras.Input((FEATURES,)), GatedResidual(dense, gate=gate("gate_0"))]
 
 
 def gate_called_twice():
@@ -116,7 +134,7 @@ def test_what_is_no_model_is_refused(network):
         ({"gate_step_size": -1}, ValueError, "greater than 0"),
         ({"gate_step_size": np.nan}, ValueError, "must be finite"),
         ({"gate_step_size": np.inf}, ValueError, "must be finite"),
-        ({"gate_step_size": "fast"}, TypeError, "must be a number"),
+        ({"gate_step_size": "fast"}, TypeError, "must be a number, a `LearningRate"),
         ({"train_size": 0}, ValueError, "greater than 0"),
         ({"weight_prior": 2.0}, TypeError, "GaussianScaleMixturePrior.*2.0"),
     ],
@@ -147,6 +165,7 @@ def test_a_refused_compile_leaves_the_former_one():
         ({"hold": np.nan}, "`hold` must be finite"),
         ({"every": 0}, r"`every` must be a number of steps.*every=0"),
         ({"every": 2.5}, r"`every`.*every=2.5"),
+        ({"every": np.int64(0)}, r"`every`.*every=np.int64\(0\)"),
         ({"min_saving": 1.01}, "`min_saving` must be between 0 and 1"),
     ],
     ids=str,
@@ -207,7 +226,7 @@ def test_to_try_whether_it_can_be_rebuilt_draws_no_random_numbers():
     network = chain()
     random.seed(3)
     expected = random.getstate()
-    check_remade(network)
+    check_remade(network, find_gates(network))
     assert random.getstate() == expected
 
 
@@ -239,3 +258,72 @@ def test_a_class_among_the_callbacks_is_refused(kind):
     model = compiled(chain())
     with pytest.raises(TypeError, match=rf"`{kind.__name__}\(\.\.\.\)`"):
         model.fit(X, Y, callbacks=[kind], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PredictsByItself(*ends_of(chain())),
+        lambda: RowPredictsByItself(gated_row()),
+    ],
+    ids=["functional", "sequential"],
+)
+def test_a_prediction_of_its_own_is_refused_with_advice_that_works(make):
+    network = make()
+    with pytest.raises(ValueError, match="own `predict_step`") as caught:
+        GatedModel(network)
+    (advice,) = re.findall(r"Pass a plain model, `(.*?)`", str(caught.value))
+    again = eval(advice, {"keras": keras, "network": network})
+    assert type(again).predict_step is keras.Model.predict_step
+    x = np.ones((2, FEATURES), "float32")
+    np.testing.assert_array_equal(GatedModel(again)(x), network(x))
+
+
+def ends_of(network):
+    return network.input, network.output
+
+
+class DictionaryOfSlots(keras.optimizers.SGD):
+    def build(self, variables):
+        super().build(variables)
+        self.slots = {
+            v.path: self.add_variable_from_reference(v, "s") for v in variables
+        }
+
+
+def test_an_optimizer_that_cannot_be_carried_over_is_not_compiled_with():
+    model = compiled(chain(), "adam")
+    before = model.get_compile_config()
+    with pytest.raises(ValueError, match="cannot be carried over"):
+        model.compile(DictionaryOfSlots(0.1), "mae")
+    assert model.get_compile_config() == before
+
+
+def test_two_schedules_for_the_same_gates_are_refused():
+    callbacks = [PruneSections(), PruneSections(settle_by=0.4)]
+    with pytest.raises(ValueError, match="holds 2 of `PruneSections`.*Leave one"):
+        compiled(chain()).fit(X, Y, callbacks=callbacks, verbose=0)
+
+
+def test_zeros_of_no_known_size_are_refused_before_the_first_batch():
+    inputs = keras.Input((None, FEATURES))
+    closed = gate("gate_0")(keras.layers.Dense(FEATURES)(inputs))
+    x = keras.layers.Concatenate(axis=1)([inputs, closed])
+    model = compiled(keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(x)))
+    with pytest.raises(ValueError, match="its size is not known"):
+        model.fit(X[:, None], X, epochs=9, verbose=0, callbacks=[PruneSections()])
+    assert not model.optimizer.built
+
+
+def test_an_interval_may_be_a_number_of_numpy():
+    assert type(PruneSections(every=np.int64(5)).every) is int
+
+
+def test_a_missing_package_of_an_export_is_named_with_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    model = compiled(chain((1.0, 0.0)))
+    with pytest.raises(
+        ImportError, match=r"onnx.*pip install 'keras_layer_prune\[onnx"
+    ):
+        model.export(tmp_path / "net.onnx", format="onnx")

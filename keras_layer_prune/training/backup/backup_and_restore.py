@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -310,10 +311,12 @@ def _checked_directory(directory) -> str:
 
 
 def _checked_save_freq(save_freq):
-    is_count = isinstance(save_freq, int) and not isinstance(save_freq, bool)
+    is_count = isinstance(save_freq, Integral) and not isinstance(save_freq, bool)
     is_word = isinstance(save_freq, str) and save_freq == "epoch"
-    if is_word or (is_count and save_freq >= 1):
+    if is_word:
         return save_freq
+    if is_count and save_freq >= 1:
+        return int(save_freq)
     raise ValueError(
         '`save_freq` must be "epoch", or an int of at least 1: a number of steps. '
         f"Received: save_freq={save_freq!r}"
