@@ -43,9 +43,9 @@ def opened(block, x):
 
 **What is not seen.** Subclassed models have no graph: call their layers on a
 `keras.Input` and wrap the result in `keras.Model(inputs, outputs)`. The same makes a
-plain model of one whose class has a `train_step` or a `compute_loss` of its own, which
-is refused, as nothing would call it. A model inside `TimeDistributed` or another
-wrapper is named by `find_sections` and not changed. A concatenation keeps every
+plain model of one whose class has a step, a `compute_loss` or a `compute_metrics` of
+its own, which is refused, as nothing would call it. A model inside `TimeDistributed` or
+another wrapper is named by `find_sections` and not changed. A concatenation keeps every
 operand, so nothing could leave in its place. Chains without a way around their layers
 get one from `klp.GatedResidual(section, shortcut)`.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import results
 from tables import (
+    finetuning,
     kills,
     paper,
     peers,
@@ -28,6 +29,7 @@ TABLES = {
     "tuning": tuning.lines,
     "paper": paper.lines,
     "peers": peers.lines,
+    "finetuning": finetuning.lines,
     "overhead": steps.overhead,
     "first_step": steps.first_step,
     "robustness": robustness.lines,

@@ -26,6 +26,14 @@ def spread(rows, key, form, between="-"):
     return f"{form} ({form}{between}{form})".format(s["mean"], s["min"], s["max"])
 
 
+def latencies(row):
+    """Milliseconds, and their ratios to the whole network's, by batch size."""
+    whole = row["whole latency ms"]
+    cells = {f"ms {n}": ms for n, ms in row["latency ms"].items()}
+    ratios = {f"of whole {n}": ms / whole[n] for n, ms in row["latency ms"].items()}
+    return cells | ratios
+
+
 def data(settings):
     """The data set, what part of it was trained on, and whether it was augmented."""
     examples = settings.get("train_examples")

@@ -3,7 +3,7 @@
 import choices
 import torch_process
 
-from tables.cells import by_kind, data, seeds, spread
+from tables.cells import by_kind, data, latencies, seeds, spread
 
 _COLUMNS = [
     ("test accuracy", "test", "{:.2%}"),
@@ -39,14 +39,6 @@ def lines(result):
     yield from other_frameworks(rows)
     yield ""
     yield from by_kind([{**row, **latencies(row)} for row in rows], _COLUMNS)
-
-
-def latencies(row):
-    """Milliseconds, and their ratios to the whole network's, by batch size."""
-    whole = row["whole latency ms"]
-    cells = {f"ms {n}": ms for n, ms in row["latency ms"].items()}
-    ratios = {f"of whole {n}": ms / whole[n] for n, ms in row["latency ms"].items()}
-    return cells | ratios
 
 
 def other_frameworks(rows):

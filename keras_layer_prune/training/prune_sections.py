@@ -48,8 +48,8 @@ class PruneSections(keras.callbacks.Callback):
     Args:
         settle_by: Float in `(0, 1]`, or None. The fraction of the training after which
             every gate is decided. None: a tenth of the training after `hold`, or 800
-            steps after it if that is later, but 0.5 at the latest, and also where the
-            length of an epoch is not known from the start.
+            steps after it if that is later; 0.5 at the latest, and 0.5 where the length
+            of an epoch is not known from the start.
         hold: Float in `[0, settle_by)`, the fraction during which gates do not move.
         every: Int or None. Look for closed sections every so many steps. None: eight
             times in an epoch, from step 100 on. They are looked for at the end of an
