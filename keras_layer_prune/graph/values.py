@@ -6,9 +6,8 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.operations import is_keras
 from keras_layer_prune.graph.status import Status
 
-# Calls whose inputs have equal sizes, but for axes along which they are joined.
+# Calls whose inputs have equal sizes.
 _ALIKE = ("Add", "Subtract", "Average", "Maximum", "Minimum")
-_JOINED = ("Concatenate",)
 
 
 class Values:
@@ -69,7 +68,7 @@ class Values:
 def _takes_equal_sizes(call, old) -> bool:
     """Whether inputs have the size of `old` along each axis where it is not known."""
     operation = call.operation
-    if any(is_keras(operation, name) for name in _JOINED):
+    if is_keras(operation, "Concatenate"):
         return old.shape[operation.axis] is not None
     return any(is_keras(operation, name) for name in _ALIKE)
 

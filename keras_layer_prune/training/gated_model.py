@@ -45,11 +45,11 @@ from keras_layer_prune.training.train_size import (
     checked_train_size,
     infer_train_size,
     known_train_size,
+    number_of_rows,
     told_train_size,
 )
 from keras_layer_prune.training.training_step import (
     DEFAULT_PRICE,
-    number_of_examples,
     training_step,
 )
 from keras_layer_prune.training.weights_under_prior import (
@@ -78,6 +78,9 @@ class GatedModel(private.BuiltBeforeItsStep):
     Args:
         network: Functional or built sequential model with a `BernoulliGate` on the
             branch of each section that may go.
+        pruning_log: What was decided of `network` before, as the attribute is. With
+            it, a network may have no gates left.
+        **kwargs: Arguments of `keras.Model`, as `name`.
 
     Attributes:
         network: The current network; smaller after each pruning.
@@ -119,7 +122,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         self.network = network
         self.clock = GateClock(name="gate_clock")
         # Not a plain list, which Keras would track as state of the model.
-        self.pruning_log = collections.UserList(dict(entry) for entry in pruning_log)
+        self._pruning_log = collections.UserList(pruning_log)
         self.hold_under_prior(weights_behind_gates(network))
         self.train_size = None
         self._data_loss = keras.metrics.Mean(name="data_loss")
@@ -135,6 +138,11 @@ class GatedModel(private.BuiltBeforeItsStep):
         """
         # Not a plain list, which Keras would track as weights of the model's own.
         self.weights_under_prior = collections.UserList(weights)
+
+    @property
+    def pruning_log(self) -> list[dict]:
+        """What was decided so far, an entry for each section; see above."""
+        return self._pruning_log.data
 
     @property
     def gates(self) -> list:
@@ -353,7 +361,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         added = sum(tf.reduce_sum(tf.cast(term, loss.dtype)) for term in self.losses)
         self._data_loss.update_state(
             loss * replicas() - added,
-            sample_weight=number_of_examples((x, y_pred)),
+            sample_weight=number_of_rows((x, y_pred)),
         )
         return loss
 

@@ -47,7 +47,9 @@ def check_callbacks(callbacks, will_shrink, epochs):
 def _check_shrinking(callback, callbacks, epochs):
     for kind, check in _CHECKS_OF_SHRINKING.items():
         if isinstance(callback, kind):
-            check(callback, _settling_epoch(callbacks, epochs))
+            check(callback)
+    if isinstance(callback, keras.callbacks.EarlyStopping):
+        _check_stopping(callback, _settling_epoch(callbacks, epochs))
 
 
 def _settling_epoch(callbacks, epochs) -> int:
@@ -66,8 +68,7 @@ def _check_format(checkpoint):
         )
 
 
-def _check_checkpoint(checkpoint, settling_epoch):
-    del settling_epoch
+def _check_checkpoint(checkpoint):
     if checkpoint.save_weights_only:
         raise ValueError(
             "`ModelCheckpoint(save_weights_only=True)` writes weights by their "
@@ -100,8 +101,7 @@ def _check_stopping(stopping, settling_epoch):
         )
 
 
-def _check_backup(backup, settling_epoch):
-    del settling_epoch
+def _check_backup(backup):
     raise ValueError(
         "`keras.callbacks.BackupAndRestore` writes weights by their position in the "
         "network, and sections will leave it: after a crash they would not fit. "
@@ -111,8 +111,7 @@ def _check_backup(backup, settling_epoch):
     )
 
 
-def _check_orbax(checkpoint, settling_epoch):
-    del settling_epoch
+def _check_orbax(checkpoint):
     if checkpoint.save_weights_only:
         raise ValueError(
             "`OrbaxCheckpoint(save_weights_only=True)` writes weights without the "
@@ -125,7 +124,6 @@ def _check_orbax(checkpoint, settling_epoch):
 _CHECKS = {keras.callbacks.ModelCheckpoint: _check_format}
 _CHECKS_OF_SHRINKING = {
     keras.callbacks.ModelCheckpoint: _check_checkpoint,
-    keras.callbacks.EarlyStopping: _check_stopping,
     keras.callbacks.BackupAndRestore: _check_backup,
     keras.callbacks.OrbaxCheckpoint: _check_orbax,
 }

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers._draws import RowsOfReplica
-from keras_layer_prune.training.train_size import first_array
+from keras_layer_prune.training.train_size import number_of_rows
 
 
 def replicas() -> int:
@@ -28,7 +28,7 @@ def rows_of_replica(x) -> RowsOfReplica | None:
     if replicas() == 1:
         return None
     index = tf.distribute.get_replica_context().replica_id_in_sync_group
-    own = tf.shape(first_array(x))[0]
+    own = number_of_rows(x)
     is_own = tf.one_hot(index, replicas())
     # In float32, which every device can sum, and which counts to 16 million.
     counts = tf.cast(sum_over_replicas(is_own * tf.cast(own, tf.float32)), tf.int32)

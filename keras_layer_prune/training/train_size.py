@@ -132,3 +132,8 @@ def _size_of_pydataset(dataset) -> int:
 def first_array(x):
     """The first of the arrays in a structure; of optional inputs, one that is there."""
     return next(part for part in tree.flatten(x) if part is not None)
+
+
+def number_of_rows(x):
+    """Examples in a batch; int32 scalar tensor."""
+    return tf.shape(first_array(x))[0]

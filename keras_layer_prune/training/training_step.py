@@ -21,7 +21,7 @@ from keras_layer_prune.training.replicas import (
     rows_of_replica,
     sum_over_replicas,
 )
-from keras_layer_prune.training.train_size import first_array
+from keras_layer_prune.training.train_size import number_of_rows
 
 # What a section has to take off the training loss, in nats per example, where its
 # gate has no prior of its own: what the loss would rise by if the section were cut out
@@ -72,11 +72,6 @@ def training_step(model, data) -> dict:
     return _step_logs(model, x, y, outputs, sample_weight, cost)
 
 
-def number_of_examples(x):
-    """Examples in a batch, by which Keras weighs the batch's loss in an epoch."""
-    return tf.shape(first_array(x))[0]
-
-
 def _from_slopes(model, slopes) -> Estimate:
     """First-order estimates for the gates, from what the tape returns."""
     # A gate that the loss does not depend on has no slope.
@@ -125,7 +120,8 @@ def _step_logs(model, x, y, outputs, sample_weight, cost) -> dict:
     loss = next(metric for metric in model.metrics if metric.name == "loss")
     loss.update_state(
         tf.cast(cost * replicas(), tf.float32) + model.gate_cost(),
-        sample_weight=number_of_examples(x),
+        # As Keras weighs a batch's loss in an epoch.
+        sample_weight=number_of_rows(x),
     )
     logs = model.compute_metrics(x, y, outputs, sample_weight)
     thetas = [gate.probability.value for gate in model.gates]

@@ -38,8 +38,8 @@ def data():
     return datasets.Data(split, split, split)
 
 
-@pytest.fixture
-def rows(data, monkeypatch):
+@pytest.fixture(scope="module")
+def rows(data):
     """Rows of ways that train nothing but the network at the beginning."""
     trained = []
 
@@ -52,9 +52,10 @@ def rows(data, monkeypatch):
         trained.append((model, epochs))
         return {}, 1.0
 
-    monkeypatch.setattr(choices, "load", lambda arguments: data)
-    monkeypatch.setattr(choices, "fit", fit)
-    found = finetuning.run_seed(0, ARGUMENTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choices, "load", lambda arguments: data)
+        patch.setattr(choices, "fit", fit)
+        found = finetuning.run_seed(0, ARGUMENTS)
     assert [epochs for _, epochs in trained] == [2] + [1] * (len(trained) - 1)
     return found, [model for model, _ in trained]
 

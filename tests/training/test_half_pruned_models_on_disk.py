@@ -1,5 +1,7 @@
 """A model saved in the middle of its pruning goes on where it was."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -65,6 +67,7 @@ def test_the_network_and_its_gates_are_the_same(pair):
 def test_the_pruning_log_is_kept(pair):
     model, loaded = pair
     assert list(loaded.pruning_log) == list(model.pruning_log)
+    assert json.loads(json.dumps(model.pruning_log)) == model.pruning_log
     assert [(e["section"], e["action"], e["epoch"]) for e in loaded.pruning_log] == [
         ("gate_1", "removed", 7),
         ("gate_3", "kept", 7),
