@@ -1,16 +1,7 @@
 """Ours beside other ways to prune a network that is trained already."""
 
 from tables.cells import by_kind, data, latencies, seeds
-
-_COLUMNS = [
-    ("test accuracy", "test", "{:.2%}"),
-    ("on validation", "validation", "{:.2%}"),
-    ("MACs", "macs", "{:,.0f}"),
-    ("parameters", "parameters", "{:,.0f}"),
-    ("training, s", "seconds", "{:.0f}"),
-    ("ms, batch 1", "ms 1", "{:.2f}"),
-    ("of whole", "of whole 1", "{:.2f}"),
-]
+from tables.peers import COLUMNS
 
 
 def lines(result):
@@ -30,4 +21,4 @@ def lines(result):
         "network."
     )
     yield ""
-    yield from by_kind([{**row, **latencies(row)} for row in rows], _COLUMNS)
+    yield from by_kind([{**row, **latencies(row)} for row in rows], COLUMNS)

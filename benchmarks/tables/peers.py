@@ -5,7 +5,7 @@ import torch_process
 
 from tables.cells import by_kind, data, latencies, seeds, spread
 
-_COLUMNS = [
+COLUMNS = [
     ("test accuracy", "test", "{:.2%}"),
     ("on validation", "validation", "{:.2%}"),
     ("MACs", "macs", "{:,.0f}"),
@@ -38,7 +38,7 @@ def lines(result):
         yield "The Keras peers train under the prior on weights that ours has."
     yield from other_frameworks(rows)
     yield ""
-    yield from by_kind([{**row, **latencies(row)} for row in rows], _COLUMNS)
+    yield from by_kind([{**row, **latencies(row)} for row in rows], COLUMNS)
 
 
 def other_frameworks(rows):

@@ -3,7 +3,6 @@
 import argparse
 
 import choices
-import datasets
 import finetuning
 import numpy as np
 import pytest
@@ -31,15 +30,7 @@ ARGUMENTS = argparse.Namespace(
 
 
 @pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    x = rng.uniform(0, 255, size=(40, 9, 9, 1)).astype("float32")
-    split = datasets.Split(x, np.arange(40) % 3)
-    return datasets.Data(split, split, split)
-
-
-@pytest.fixture(scope="module")
-def rows(data):
+def rows(small_data):
     """Rows of ways that train nothing but the network at the beginning."""
     trained = []
 
@@ -53,7 +44,7 @@ def rows(data):
         return {}, 1.0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choices, "load", lambda arguments: data)
+        patch.setattr(choices, "load", lambda arguments: small_data)
         patch.setattr(choices, "fit", fit)
         found = finetuning.run_seed(0, ARGUMENTS)
     assert [epochs for _, epochs in trained] == [2] + [1] * (len(trained) - 1)

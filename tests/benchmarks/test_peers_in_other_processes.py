@@ -5,7 +5,6 @@ import stat
 import sys
 
 import choices
-import datasets
 import numpy as np
 import peers
 import pytest
@@ -32,17 +31,9 @@ SIZE = [("sections", 2), ("width", 4)]
 
 
 @pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    x = rng.uniform(0, 255, size=(40, 9, 9, 1)).astype("float32")
-    split = datasets.Split(x, np.arange(40) % 3)
-    return datasets.Data(split, split, split)
-
-
-@pytest.fixture(scope="module")
-def given(data):
-    whole = peers.make_network(data, 0, ARGUMENTS)
-    return peers.hand_over(whole, data, 0, 1000, ARGUMENTS)
+def given(small_data):
+    whole = peers.make_network(small_data, 0, ARGUMENTS)
+    return peers.hand_over(whole, small_data, 0, 1000, ARGUMENTS)
 
 
 def test_what_is_handed_over_comes_back(given, tmp_path):
@@ -113,26 +104,26 @@ def test_results_name_no_path_of_the_machine(monkeypatch):
     assert line == "python peers.py --torch-python .venv-torch/bin/python"
 
 
-def test_ours_starts_from_the_weights_of_the_others(data, monkeypatch):
-    whole = peers.make_network(data, 0, ARGUMENTS)
+def test_ours_starts_from_the_weights_of_the_others(small_data, monkeypatch):
+    whole = peers.make_network(small_data, 0, ARGUMENTS)
 
     def without_training(model, *_, **__):
         open_all(model.gates)
         return {}, 0.0
 
     monkeypatch.setattr(choices, "fit", without_training)
-    ours, _ = peers.train_ours(whole, data, 0, ARGUMENTS)
+    ours, _ = peers.train_ours(whole, small_data, 0, ARGUMENTS)
     assert klp.max_difference(whole, ours) == 0.0
 
 
 @pytest.mark.parametrize("price", [None, 0.2])
-def test_a_training_with_gates_starts_from_the_dense_one_s_weights(data, price):
+def test_a_training_with_gates_starts_from_the_dense_one_s_weights(small_data, price):
     arguments = argparse.Namespace(network="residual", size=SIZE, price=price)
-    dense = training.make_network(data, 0, arguments, gated=False)
-    model = klp.GatedModel(training.make_network(data, 0, arguments, gated=True))
+    dense = training.make_network(small_data, 0, arguments, gated=False)
+    model = klp.GatedModel(training.make_network(small_data, 0, arguments, gated=True))
     open_all(model.gates)
     assert klp.max_difference(dense, klp.strip_gates(model.network)) == 0.0
-    expected = None if price is None else pytest.approx(price * len(data.train.x))
+    expected = None if price is None else pytest.approx(price * len(small_data.train.x))
     assert all(
         (gate.prior and gate.prior.log_gamma) == expected for gate in model.gates
     )
