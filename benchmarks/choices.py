@@ -11,9 +11,14 @@ import keras_layer_prune as klp
 def add_to(parser):
     """Add what can be chosen to a command line."""
     add_training_to(parser)
-    parser.add_argument("--price", type=float, help="nats per example; default: ours")
+    add_priors_to(parser)
     parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--hold", type=float, help="default: ours")
+
+
+def add_priors_to(parser):
+    """Add what gates and weights cost."""
+    parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument(
         "--precision", type=float, help="of the weights, per example; default: ours"
     )

@@ -11,7 +11,6 @@ network, at the end. Times are those of what comes after the first training.
 """
 
 import argparse
-import time
 
 import choices
 import keras
@@ -45,7 +44,10 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=8)
-    choices.add_to(parser)
+    choices.add_training_to(parser)
+    choices.add_priors_to(parser)
+    # The schedules are what is compared.
+    parser.set_defaults(settle_by=None, hold=None)
     return parser.parse_args()
 
 
@@ -78,11 +80,7 @@ def rows_of_seed(seed, arguments):
     yield row("ours, early", ours, seconds)
     yield row("ours, defaults", *prune(whole, data, seed, arguments, 0.9, {}))
     for name, rank in ranking.RANKINGS.items():
-        start = time.perf_counter()
-        sections = klp.find_sections(whole)
-        scores = rank(whole, sections, data.train, seed)
-        small = peers.drop(whole, sections, scores, peers.macs(ours))
-        ranked = time.perf_counter() - start
+        small, ranked = peers.drop_lowest(whole, rank, data, seed, peers.macs(ours))
         small, seconds = train_on(small, data, seed, arguments)
         yield row(name, small, ranked + seconds)
 
@@ -105,13 +103,8 @@ def prune(network, data, seed, arguments, initial_probability, schedule):
         initial_probability=initial_probability,
         seed=seed,
     )
-    model = klp.GatedModel(gated)
-    callbacks = [klp.PruneSections(verbose=0, **schedule)]
-    seed += arguments.seeds
-    _, seconds = choices.fit(
-        model, data, seed, arguments.epochs, arguments, callbacks=callbacks
-    )
-    return klp.strip_gates(model.network), seconds
+    callback = klp.PruneSections(verbose=0, **schedule)
+    return peers.prune(gated, data, seed + arguments.seeds, arguments, callback)
 
 
 if __name__ == "__main__":

@@ -124,11 +124,7 @@ def rows_of_seed(seed, arguments):
     keras.utils.set_random_seed(seed)
     whole, first_half = train(whole, data, seed, arguments)
     for name, rank in ranking.RANKINGS.items():
-        start = time.perf_counter()
-        sections = klp.find_sections(whole)
-        scores = rank(whole, sections, data.train, seed)
-        small = drop(whole, sections, scores, budget)
-        ranked = time.perf_counter() - start
+        small, ranked = drop_lowest(whole, rank, data, seed, budget)
         # Crops and flips of its own: the first halves have the seeds below.
         other_seed = seed + arguments.seeds
         small, second_half = train(small, data, other_seed, arguments)
@@ -138,10 +134,15 @@ def rows_of_seed(seed, arguments):
 
 def train_ours(whole, data, seed, arguments):
     prior = recipe.prior(arguments.price, data)
-    model = klp.GatedModel(klp.gate_sections(whole, prior=prior, seed=seed))
-    callbacks = [choices.prune(arguments)]
+    gated = klp.gate_sections(whole, prior=prior, seed=seed)
+    return prune(gated, data, seed, arguments, choices.prune(arguments))
+
+
+def prune(gated, data, seed, arguments, callback):
+    """What the gates of a network leave of it, and the seconds that it took."""
+    model = klp.GatedModel(gated)
     _, seconds = choices.fit(
-        model, data, seed, arguments.epochs, arguments, callbacks=callbacks
+        model, data, seed, arguments.epochs, arguments, callbacks=[callback]
     )
     return klp.strip_gates(model.network), seconds
 
@@ -171,6 +172,15 @@ def hand_over(whole, data, seed, budget, arguments):
     logits = whole.predict(data.train.x[:32], verbose=0)
     splits = data._asdict()
     return Handed(network | training | limits, whole.get_weights(), splits, logits)
+
+
+def drop_lowest(network, rank, data, seed, budget):
+    """What a ranking leaves of a network, and the seconds that it took."""
+    start = time.perf_counter()
+    sections = klp.find_sections(network)
+    scores = rank(network, sections, data.train, seed)
+    small = drop(network, sections, scores, budget)
+    return small, time.perf_counter() - start
 
 
 def drop(network, sections, scores, budget):

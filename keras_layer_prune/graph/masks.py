@@ -3,10 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.operations import is_keras
-
-# Their output has a mask if all that comes in has.
-_MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+from keras_layer_prune.graph.operations import is_keras, joins_alike
 
 
 def masked_tensors(functional, inputs=None) -> set[int]:
@@ -61,7 +58,8 @@ def _hands_on(call, masked) -> bool:
     if not is_layer or not operation.supports_masking or not call.inputs:
         return False
     flags = [id(x) in masked for x in call.operands]
-    if any(is_keras(operation, name) for name in _MERGES):
+    if joins_alike(operation):
+        # A mask comes out if all that comes in has one.
         return all(flags)
     return flags[0] and _keeps_steps(call)
 

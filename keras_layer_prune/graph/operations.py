@@ -22,6 +22,7 @@ AFFINE = set(
     SeparableConv1D SeparableConv2D Conv1DTranspose Conv2DTranspose Conv3DTranspose
     """.split()
 )
+_JOINS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 
 
 def is_keras(operation, name) -> bool:
@@ -62,6 +63,11 @@ def passes_on(operation, position) -> bool:
         Bool.
     """
     return position == 0 or is_keras(operation, "Add")
+
+
+def joins_alike(operation) -> bool:
+    """Whether an operation joins tensors of one size, element by element."""
+    return any(is_keras(operation, name) for name in _JOINS)
 
 
 def is_product(operation) -> bool:

@@ -3,11 +3,8 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.operations import is_keras
+from keras_layer_prune.graph.operations import is_keras, joins_alike
 from keras_layer_prune.graph.status import Status
-
-# Calls whose inputs have equal sizes.
-_ALIKE = ("Add", "Subtract", "Average", "Maximum", "Minimum")
 
 
 class Values:
@@ -70,7 +67,7 @@ def _takes_equal_sizes(call, old) -> bool:
     operation = call.operation
     if is_keras(operation, "Concatenate"):
         return old.shape[operation.axis] is not None
-    return any(is_keras(operation, name) for name in _ALIKE)
+    return joins_alike(operation)
 
 
 def _has_sizes_of(tensor, old) -> bool:

@@ -131,6 +131,16 @@ def actions(model):
     return {entry["section"]: entry["action"] for entry in model.pruning_log}
 
 
+class KeepsADictionary(keras.optimizers.SGD):
+    """Its slots are not in a list, by which they could be carried over."""
+
+    def build(self, variables):
+        super().build(variables)
+        self.momenta = {
+            v.path: self.add_variable_from_reference(v, "momentum") for v in variables
+        }
+
+
 class StartClock(keras.callbacks.Callback):
     """Moves the gates as `GateClock.start` is told, and removes nothing."""
 

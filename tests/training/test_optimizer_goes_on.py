@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small_models import (
     FEATURES,
+    KeepsADictionary,
     chain,
     compiled,
     data,
@@ -185,14 +186,6 @@ def test_an_optimizer_that_is_not_built_yet_is_built_for_the_smaller_network():
 class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         return 0.1
-
-
-class KeepsADictionary(keras.optimizers.SGD):
-    def build(self, variables):
-        super().build(variables)
-        self.momenta = {
-            v.path: self.add_variable_from_reference(v, "momentum") for v in variables
-        }
 
 
 def one_of_several_keeps_a_dictionary():
