@@ -8,6 +8,7 @@ from pathlib import Path
 
 import results
 from tables import (
+    chance,
     finetuning,
     kills,
     paper,
@@ -34,6 +35,7 @@ TABLES = {
     "first_step": steps.first_step,
     "robustness": robustness.lines,
     "vertices": vertices.lines,
+    "chance": chance.lines,
     "serving": serving.lines,
     "rebuild": rebuild.applications,
     "kills": kills.lines,

@@ -43,6 +43,8 @@ class BernoulliGate(keras.layers.Layer):
             clipping touches it.
         benefit: float32 scalar variable. Running mean of what the section takes off
             the training loss, in nats per example.
+        second_moment: float32 scalar variable. Running mean of the squares of what
+            single minibatches say of that, in squared nats per example.
 
     Input shape:
         Any, with the batch first.
@@ -85,6 +87,7 @@ class BernoulliGate(keras.layers.Layer):
         self.supports_masking = True
         self.probability = self._float32_scalar("probability", initial_probability)
         self.benefit = self._float32_scalar("benefit", 0.0)
+        self.second_moment = self._float32_scalar("second_moment", 0.0)
 
     def _float32_scalar(self, name, value):
         # `autocast=False`: a half precision policy would round theta, and with it

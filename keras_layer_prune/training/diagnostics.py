@@ -73,7 +73,7 @@ def of_a_removal(removed, before, price) -> list[str]:
 
 
 def of_hovering(thetas) -> list[str]:
-    """A line if gates are rounded that had not decided themselves.
+    """A line if gates are decided that had not reached 0 or 1 themselves.
 
     Args:
         thetas: Dictionary from the name of a gate to its probability.
@@ -86,7 +86,7 @@ def of_hovering(thetas) -> list[str]:
     if not undecided:
         return []
     return [
-        f"{len(undecided)} gates hovered and were rounded, {undecided}: train for more "
-        "epochs; where a section earns about what it costs, by `benefit` and `price` "
-        "in `pruning_log`, move the price"
+        f"{len(undecided)} gates hovered, {undecided}, and were decided by where they "
+        "were going: train for more epochs; where a section earns about what it costs, "
+        "by `benefit` and `price` in `pruning_log`, move the price"
     ]

@@ -38,6 +38,7 @@ from keras_layer_prune.training.fit_callbacks import (
 )
 from keras_layer_prune.training.gate_clock import GateClock
 from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
+from keras_layer_prune.training.gate_update import DEFAULT_PRICE
 from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
@@ -48,10 +49,7 @@ from keras_layer_prune.training.train_size import (
     number_of_rows,
     told_train_size,
 )
-from keras_layer_prune.training.training_step import (
-    DEFAULT_PRICE,
-    training_step,
-)
+from keras_layer_prune.training.training_step import training_step
 from keras_layer_prune.training.weights_under_prior import (
     among,
     default_weight_prior,
@@ -192,7 +190,8 @@ class GatedModel(private.BuiltBeforeItsStep):
             gate_step_size: Step size of the gates, probability per nat per example: a
                 float, or a `keras.optimizers.schedules.LearningRateSchedule` of the
                 training step. None: `PruneSections` chooses it from the length of the
-                training.
+                training, and for each gate from its price and from how much
+                minibatches differ.
             gate_gradient: `"first_order"` averages the slopes of the loss at closed
                 and at open gates, in the same backward pass; `"straight_through"` is
                 that without the balance, and biased; `"flip"` and `"antithetic"` are

@@ -11,7 +11,7 @@ from keras_layer_prune._checks import checked_config, fraction, optional_fractio
 from keras_layer_prune.graph.gates import saved_share, theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.decisions import describe
-from keras_layer_prune.training.gate_update import AVERAGED_STEPS
+from keras_layer_prune.training.gate_update import AVERAGED_STEPS, heading
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.progress import Progress
 from keras_layer_prune.training.replicas import is_chief
@@ -30,7 +30,7 @@ from keras_layer_prune.variational.attraction import closed_state_attracts
 _LOOKS_PER_EPOCH = 8
 
 # What changes while training, beside the trajectories and the progress.
-_STATE = ("_removed", "_skipped", "_first_step", "_last_step", "_middle")
+_STATE = ("_removed", "_skipped", "_first_step", "_moves_from", "_last_step")
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -39,9 +39,9 @@ class PruneSections(keras.callbacks.Callback):
 
     Gates hold during the first `hold` of the training. Then they move, under a price
     that rises to the full one, so that the least useful section leaves first. At
-    `settle_by` all are decided: those still between 0 and 1 are rounded, and what is
-    left trains on without noise. Closed sections leave as soon as they make up
-    `min_saving` of the network.
+    `settle_by` all are decided, those still between 0 and 1 by where they are going,
+    and what is left trains on without noise. Closed sections leave as soon as they make
+    up `min_saving` of the network.
 
     Source: arXiv 2406.04549; the schedule is this package's.
 
@@ -118,7 +118,7 @@ class PruneSections(keras.callbacks.Callback):
         self.trajectories = {gate.name: [] for gate in self.model.gates}
         self._progress = Progress(self.model.clock, self.params.get("steps"))
         self._last_step: Any = None
-        self._removed = self._skipped = self._first_step = self._middle = 0
+        self._removed = self._skipped = self._first_step = self._moves_from = 0
         # Until the length of an epoch is known, the gates hold.
         self.model.clock.hold()
 
@@ -140,7 +140,7 @@ class PruneSections(keras.callbacks.Callback):
             return
         if progress.has_passed_every(self._interval()):
             self._note(progress.position)
-        if progress.has_passed(self._middle):
+        if progress.has_passed((self._moves_from + self._last_step) // 2):
             self._look_for_movement()
         if progress.step >= self._last_step:
             self._settle()
@@ -209,13 +209,16 @@ class PruneSections(keras.callbacks.Callback):
             self._refuse_hold(epoch)
         self._first_step, self._last_step = first_step, last_step
         self.model.clock.start(now, first_step, last_step)
-        moves_from = max(first_step, now)
-        self._middle = (moves_from + last_step) // 2
-        moving_steps = last_step - moves_from
+        self._moves_from = max(first_step, now)
         if self._free_gates():
-            self._say(diagnostics.of_the_schedule(self._settling, moving_steps))
+            self._say(diagnostics.of_the_schedule(self._settling, self._moving_steps))
         # The clock counts from 0 again.
         self._skipped = 0
+
+    @property
+    def _moving_steps(self) -> int:
+        """Steps in which gates move; 0 or less if the time for it was over before."""
+        return self._last_step - self._moves_from
 
     def _is_time_to_look(self) -> bool:
         """Whether to look for closed sections in the middle of an epoch."""
@@ -260,18 +263,24 @@ class PruneSections(keras.callbacks.Callback):
         return closed_state_attracts(theta_of(gate), benefit, self.model.price(gate))
 
     def _settle(self):
-        """Round what is still undecided; take all gates out of the network."""
+        """Decide what is still undecided; take all gates out of the network."""
         gates = self._free_gates()
-        closed = [gate for gate in gates if theta_of(gate) < 0.5]
-        opened = [gate for gate in gates if theta_of(gate) >= 0.5]
+        closed = [gate for gate in gates if self._ends_at(gate) < 0.5]
+        opened = [gate for gate in gates if gate not in closed]
         if gates:
-            if self._middle < self._last_step and not self._newly_skipped():
+            if self._moving_steps > 0 and not self._newly_skipped():
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
                 self._say(diagnostics.of_hovering(undecided))
             entries = self._decide(closed, opened)
             kept = [e["section"] for e in entries if e["action"] == "kept"]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
+
+    def _ends_at(self, gate) -> float:
+        """Where a gate is going; where it stands if its benefit is not known yet."""
+        if self._moving_steps - self.model.clock.skipped.numpy() < AVERAGED_STEPS:
+            return theta_of(gate)
+        return heading(gate, self.model.price(gate))
 
     def _decide(self, closed, opened) -> list[dict]:
         sections = self.model.sections

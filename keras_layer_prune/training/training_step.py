@@ -10,7 +10,12 @@ from keras_layer_prune.training.gate_gradients import (
     PAIRED_ESTIMATORS,
     Estimate,
 )
-from keras_layer_prune.training.gate_update import GateStep, all_finite, move_gates
+from keras_layer_prune.training.gate_update import (
+    GateStep,
+    all_finite,
+    move_gates,
+    scales,
+)
 from keras_layer_prune.training.overflow import (
     announced,
     finite_everywhere,
@@ -22,11 +27,6 @@ from keras_layer_prune.training.replicas import (
     sum_over_replicas,
 )
 from keras_layer_prune.training.train_size import number_of_rows
-
-# What a section has to take off the training loss, in nats per example, where its
-# gate has no prior of its own: what the loss would rise by if the section were cut out
-# and the rest had no time to make up for it.
-DEFAULT_PRICE = 0.1
 
 
 def training_step(model, data) -> dict:
@@ -100,18 +100,17 @@ def _move_gates(model, now, gates, estimate, data_cost, is_finite, is_search):
     is_usable = tf.logical_and(is_finite, all_finite([data_cost, differences]))
     model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
-    step = _gate_step(model, now, prices)
+    step = _gate_step(model, now, gates, prices)
     due = tf.constant(prices, tf.float32) * model.clock.pressure(now)
     move_gates(gates, differences, estimate.charged * due, step, is_usable)
 
 
-def _gate_step(model, now, prices) -> GateStep:
+def _gate_step(model, now, gates, prices) -> GateStep:
     """How far gates move at the training step `now`."""
     clock, chosen = model.clock, model.gate_step_size
     if chosen is None:
-        # Each by its own price, so that a dear or a protected one slows no other.
-        scales = [abs(price) or DEFAULT_PRICE for price in prices]
-        return GateStep(clock.reach(now) / tf.constant(scales), LONGEST_STEP)
+        # Each by its own scale, so that a dear or a protected one slows no other.
+        return GateStep(clock.reach(now) / scales(gates, prices), LONGEST_STEP)
     size = tf.cast(chosen(now) if callable(chosen) else chosen, tf.float32)
     return GateStep(tf.where(clock.is_holding(now), 0.0, size))
 

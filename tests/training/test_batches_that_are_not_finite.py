@@ -44,7 +44,7 @@ def model(gate_gradient="first_order"):
 
 
 def fit(model, x, y, epochs=1):
-    watch = Watch(lambda model: [*thetas(model), *benefits(model)])
+    watch = Watch(lambda model: [*thetas(model), *averages(model)])
     # All gates are settled after the last batch; the watch comes first.
     callbacks = [watch, PruneSections(settle_by=1.0, hold=0.0, verbose=0)]
     options = {"batch_size": 8, "shuffle": False, "verbose": 0, "epochs": epochs}
@@ -52,8 +52,9 @@ def fit(model, x, y, epochs=1):
     return watch.seen
 
 
-def benefits(model):
-    return [float(gate.benefit.numpy()) for gate in model.gates]
+def averages(model):
+    known = [(gate.benefit, gate.second_moment) for gate in model.gates]
+    return [float(variable.numpy()) for both in known for variable in both]
 
 
 @pytest.mark.parametrize("gate_gradient", ["first_order", "flip", "antithetic"])

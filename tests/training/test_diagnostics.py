@@ -44,7 +44,7 @@ def test_a_healthy_training_hears_nothing(capsys):
     "sign, change",
     [
         ("hardly moved in half of their time", {"step_size": 1e-12, "start": 0.7}),
-        ("4 gates hovered and were rounded", {"step_size": 1e-12, "start": 0.7}),
+        ("4 gates hovered, ", {"step_size": 1e-12, "start": 0.7}),
         ("what stays has little time to train", {"settle_by": 0.9}),
         ("gates have only 7 steps to move in", {"epochs": 1}),
     ],

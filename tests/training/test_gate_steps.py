@@ -164,8 +164,24 @@ def test_the_benefit_is_a_running_mean_of_what_sections_take_off_the_loss():
     )
     model.fit(X, Y, epochs=2, verbose=0)
     benefits = [float(gate.benefit.numpy()) for gate in model.gates]
-    expected = -difference * (1.0 - 0.99**2)
-    np.testing.assert_allclose(benefits, expected, rtol=1e-4)
+    moments = [float(gate.second_moment.numpy()) for gate in model.gates]
+    seen = 1.0 - 0.99**2
+    np.testing.assert_allclose(benefits, -difference * seen, rtol=1e-4)
+    np.testing.assert_allclose(moments, difference**2 * seen, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("noise", "scale"), [(0.0, 20.0), (39.0, 20.0), (80.0, 40.0)])
+def test_gates_step_less_far_where_minibatches_differ_by_more_than_two_prices(
+    noise, scale
+):
+    network = chain((1.0,), price=20.0)
+    network.get_layer("gate_0").second_moment.assign(noise**2)
+    gradient = slopes(network, np.ones((len(X), 1))).sum(axis=0) + 20.0
+    # The last hundredth of the way that an idle gate could go in 1,000 steps.
+    expected = projected(1.0, gradient, 2.0 * 10.0 * 0.1 / 1000 / scale)
+    clock = {"now": 900, "first_step": 0, "last_step": 1000}
+    stepped = one_step(network, step_size=None, **clock)
+    np.testing.assert_allclose(stepped, expected, atol=1e-7)
 
 
 def test_a_gate_that_is_protected_slows_no_other():

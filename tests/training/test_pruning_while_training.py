@@ -118,7 +118,7 @@ def test_all_gates_are_decided_when_they_have_to_be(settle_by, step):
     assert sorted(actions(model)) == sorted(OUTCOME)
 
 
-def test_gates_in_between_are_rounded():
+def test_gates_in_between_are_rounded_where_nothing_is_known_of_them():
     # Prices and steps too small to move anything.
     network = chain((0.2, 0.49, 0.5, 0.8))
     model = compiled(network, gate_step_size=1e-12)
@@ -131,6 +131,32 @@ def test_gates_in_between_are_rounded():
     }
     assert [round(e["theta"], 2) for e in model.pruning_log] == [0.2, 0.49, 0.5, 0.8]
     assert {e["step"] for e in model.pruning_log} == {1}
+
+
+def decided_between(theta, moving_steps):
+    """What becomes of gates whose steps are too small to move them."""
+    model = idle_model(theta, gate_step_size=1e-12, **GRAPH)
+    prune = PruneSections(settle_by=moving_steps / 240, hold=0.0, verbose=0)
+    prune_idle(model, prune, epochs=40)
+    return actions(model)
+
+
+@pytest.mark.parametrize("theta", [0.3, 0.7])
+def test_gates_in_between_go_where_their_benefits_take_them(theta):
+    assert decided_between(theta, moving_steps=110) == OUTCOME
+
+
+@pytest.mark.parametrize(("theta", "action"), [(0.3, "removed"), (0.7, "kept")])
+def test_after_a_few_steps_benefits_do_not_count(theta, action):
+    assert set(decided_between(theta, moving_steps=90).values()) == {action}
+
+
+def test_benefits_of_batches_that_were_skipped_do_not_count():
+    model = idle_model(0.7, gate_step_size=1e-12, loss=lambda y, p: p * np.nan, **GRAPH)
+    prune = PruneSections(settle_by=0.5, hold=0.0, verbose=0)
+    with pytest.warns(UserWarning, match="NaN or infinite"):
+        prune_idle(model, prune, epochs=40)
+    assert set(actions(model).values()) == {"kept"}
 
 
 def test_a_closed_gate_opens_again_if_its_section_would_earn_its_price():
