@@ -120,6 +120,7 @@ _PRODUCTS = {
     "MatMul": _of_matrices,
     "BatchMatMul": _of_matrices,
     "BatchMatMulV2": _of_matrices,
+    "BatchMatMulV3": _of_matrices,
     "Einsum": _of_einsum,
     "Conv2D": _of_convolution,
     "Conv3D": _of_convolution,

@@ -139,6 +139,15 @@ def test_self_attention_has_its_projections_scores_and_sums():
     assert macs_of(layer, (5, 4), (5, 4)) == expected
 
 
+def test_attention_in_8_bits_has_as_many():
+    layer = layers.MultiHeadAttention(num_heads=2, key_dim=3)
+    x = keras.Input((5, 4))
+    network = keras.Model(x, layer(x, x))
+    for part in ("query", "key", "value", "output"):
+        getattr(layer, f"{part}_dense").quantize("int8")
+    assert summarize(network, latency=False).macs == attention(5, 5, 4, 4, 2, 3, 3, 4)
+
+
 def test_attention_to_another_sequence_has_those_of_both_lengths():
     layer = layers.MultiHeadAttention(
         num_heads=2, key_dim=3, value_dim=7, output_shape=11
