@@ -151,6 +151,16 @@ def test_the_weight_of_straight_through_scales_the_gradient():
     assert float(tape.gradient(cost, theta)) == pytest.approx(23.0)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_slopes_in_half_precision_are_summed_in_full(dtype):
+    # More ones than either dtype can count.
+    inputs, theta = tf.ones([70_000], dtype), tf.constant(0.5)
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        outputs = straight_through(inputs, tf.ones([70_000]), theta)
+    assert float(tape.gradient(outputs, theta)) == 70_000.0
+
+
 @pytest.mark.parametrize(
     "shape", [(6,), (6, 3), (6, 4, 3), (6, 2, 5, 3), (6, 2, 1, 3, 2)]
 )

@@ -71,6 +71,13 @@ def test_the_mean_is_the_first_moment_of_the_density(log_gamma):
     assert float(mean) == pytest.approx(moment, abs=1e-7)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_mean_does_not_jump_where_the_series_ends(sign):
+    prices = sign * 0.01 * np.array([1.0 - 1e-12, 1.0])
+    below, above = (float(FlatteningPrior(x).hyper_prior().mean()) for x in prices)
+    assert below == pytest.approx(above, abs=1e-12)
+
+
 @pytest.mark.parametrize("log_gamma", LOG_GAMMAS)
 def test_samples_have_the_mean(log_gamma):
     hyper_prior = FlatteningPrior(log_gamma).hyper_prior()

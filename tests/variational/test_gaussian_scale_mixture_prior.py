@@ -47,6 +47,12 @@ def test_the_variance_is_that_of_a_gate_times_a_normal(pi, precision):
     assert float(distribution.variance()) == expected
 
 
+@pytest.mark.parametrize("precision", [0.1, 4.0])
+def test_the_spike_is_a_thousandth_as_wide_as_the_slab(precision):
+    spike, slab = (mixture(pi, precision).stddev() for pi in (0.0, 1.0))
+    assert float(spike) == pytest.approx(1e-3 * float(slab))
+
+
 def test_samples_are_a_gate_times_a_normal():
     generator = np.random.default_rng(0)
     gates = generator.random(20_000) < 0.3
