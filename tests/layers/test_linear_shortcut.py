@@ -118,6 +118,14 @@ def test_an_axis_of_its_own_length_is_left_as_it_is():
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
+def test_strides_behind_each_other_are_averaged_over_as_one():
+    section = row(layers.Conv2D(1, 5, strides=2), layers.MaxPooling2D())
+    x = examples(33, 33, 1)
+    outputs = closed(section, (33, 33, 1)).shortcut(x)
+    expected = x[:, 2:-3, 2:-3].reshape(3, 7, 4, 7, 4, 1).mean(axis=(2, 4))
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("outputs", [3, 5, 16])
 @pytest.mark.parametrize("make", [layers.Dense, lambda n: layers.Conv2D(n, 1)])
 def test_channels_are_mapped_by_an_orthogonal_matrix(make, outputs):
@@ -181,6 +189,14 @@ def test_a_shortcut_computes_in_the_precision_of_its_layer(policy):
     layer.build((None, 3))
     assert layer.shortcut.dtype_policy.name == policy
     assert layer(keras.Input((3,))).dtype == layer.compute_dtype
+
+
+def test_all_parts_of_a_shortcut_compute_in_the_same_precision():
+    section = row(layers.Conv2D(4, 3), layers.MaxPooling2D())
+    layer = GatedResidual(section, dtype="float64")
+    layer.build((None, 10, 10, 2))
+    policies = [part.dtype_policy.name for part in layer.shortcut.layers]
+    assert policies == ["float64"] * 3
 
 
 def test_a_frozen_layer_makes_a_frozen_shortcut():
@@ -274,6 +290,14 @@ def test_what_was_set_on_a_made_shortcut_is_in_the_config():
         (
             layers.GlobalAveragePooling2D(data_format="channels_first"),
             (2, 4, 4),
+            "number of axes changes",
+        ),
+        (
+            row(
+                layers.GlobalAveragePooling2D(data_format="channels_first"),
+                layers.Reshape(()),
+            ),
+            (1, 4, 4),
             "number of axes changes",
         ),
         (layers.Conv2D(5, 3), (None, None, 2), "not all sizes are known"),
