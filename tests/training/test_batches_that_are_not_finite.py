@@ -2,16 +2,19 @@
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import (
+    FEATURES,
     StartClock,
     Watch,
     chain,
     compiled,
     data,
     freeze_weights,
+    gate,
     thetas,
 )
 
@@ -93,6 +96,27 @@ def test_a_gradient_that_is_not_finite_is_enough():
     assert watch.seen[0] == watch.seen[1] == [1.0, 1.0]
     assert watch.seen[2] != watch.seen[1]
     assert steep.clock.skipped == 1
+
+
+def steep_at_zero():
+    """Where the inputs are zeros, the slope of the first gate is not finite."""
+    x = inputs = keras.Input((FEATURES,))
+    first = gate("gate_0", 0.5, seed=0)(keras.layers.Dense(FEATURES, "tanh")(x))
+    x = x + keras.ops.sqrt(keras.ops.abs(first) + keras.ops.abs(x))
+    offset = {"bias_initializer": "ones"}
+    second = keras.layers.Dense(FEATURES, "tanh", **offset)(x)
+    x = x + gate("gate_1", 0.5, seed=1)(second)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def test_one_slope_that_is_not_finite_holds_all_gates():
+    steep = compiled(
+        freeze_weights(steep_at_zero()), gate_step_size=1e-3, train_size=32
+    )
+    with pytest.warns(UserWarning, match="1 batches of epoch 1 .* NaN or infinite"):
+        first, second, third, _ = fit(steep, *bad_inputs(0.0))
+    assert second == first
+    assert third != second
 
 
 def test_the_report_counts_the_batches_and_says_what_to_do():
