@@ -43,6 +43,10 @@ def test_gates_reach_equally_far_however_long_the_training_is(last_step):
     assert short > 2.0
 
 
+def test_over_the_whole_phase_a_gate_could_go_ten_times_from_open_to_closed():
+    assert over(1_020, clock(20, 1_020).reach).sum() == pytest.approx(10.0, rel=0.01)
+
+
 def test_the_charged_price_rises_from_nothing_to_the_full_one():
     pressure = over(140, clock(20, 120).pressure)
     assert (pressure[:21] == 0.0).all()
