@@ -63,8 +63,14 @@ def averages(model):
 @pytest.mark.parametrize("gate_gradient", ["first_order", "flip", "antithetic"])
 @pytest.mark.parametrize(
     ("make_data", "value"),
-    [(bad_inputs, np.nan), (bad_targets, np.nan), (bad_targets, np.inf)],
-    ids=["nan_inputs", "nan_targets", "infinite_targets"],
+    [
+        (bad_inputs, np.nan),
+        (bad_targets, np.nan),
+        (bad_targets, np.inf),
+        # The squares are infinite, and the slopes are not.
+        (bad_targets, 1e20),
+    ],
+    ids=["nan_inputs", "nan_targets", "infinite_targets", "infinite_loss"],
 )
 def test_gates_move_in_all_batches_but_the_bad_one(gate_gradient, make_data, value):
     with pytest.warns(UserWarning, match="NaN or infinite"):

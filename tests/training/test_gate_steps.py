@@ -195,3 +195,11 @@ def test_a_gate_that_is_protected_slows_no_other():
     with_protected = path_of_the_idle_gate(-1e6)
     assert with_protected == path_of_the_idle_gate(1.0)
     assert with_protected[-1][1] == 0.0
+
+
+def test_a_gate_that_is_paid_to_stay_opens_although_its_section_is_idle():
+    network = useful_and_idle()
+    network.get_layer("gate_idle").prior = FlatteningPrior(-1.0)
+    prune = PruneSections(verbose=0)
+    prune_idle(compiled(network, keras.optimizers.SGD(0.0)), prune)
+    assert prune.trajectories["gate_idle"][-1][1] == 1.0

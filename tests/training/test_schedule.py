@@ -57,6 +57,16 @@ def test_with_the_defaults_an_epoch_is_to_end_before_half_of_them(passed, epochs
     assert epochs_to_move_gates(0.5, 0.05, passed) == epochs
 
 
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 51), (10, 6), (1000, 1)])
+def test_gates_are_to_move_for_more_than_half_a_step(steps, epochs):
+    assert epochs_to_move_gates(0.51, 0.5, 0, steps) == epochs
+
+
+def test_a_share_too_small_to_tell_from_none_is_a_step():
+    assert settling_step(1e-12, 10, 100) == 1
+    assert settling_epoch(1e-12, 10) == 0
+
+
 def test_shares_too_close_to_tell_apart_need_many_epochs():
     assert epochs_to_move_gates(0.5 + 1e-12, 0.5, 0) > 10**8
     assert epochs_to_move_gates(1e-12, 0.0, 1) > 10**8
