@@ -17,6 +17,7 @@ from small_models import (
     prune_idle,
     thetas,
     useful_and_idle,
+    useful_and_idle_data,
     weights,
 )
 
@@ -182,6 +183,22 @@ def test_gates_step_less_far_where_minibatches_differ_by_more_than_two_prices(
     clock = {"now": 900, "first_step": 0, "last_step": 1000}
     stepped = one_step(network, step_size=None, **clock)
     np.testing.assert_allclose(stepped, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("learning_rate", [0.0, 0.1])
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.0, 1.0, 48)])
+def test_both_losses_of_a_flip_are_those_of_the_step(learning_rate, sample_weight):
+    model = compiled(
+        useful_and_idle(draws="batch"),
+        keras.optimizers.SGD(learning_rate),
+        gate_gradient="flip",
+        gate_step_size=1e-12,
+    )
+    for _ in range(8):
+        model.train_on_batch(*useful_and_idle_data(48), sample_weight)
+    benefits = {gate.name: float(gate.benefit.numpy()) for gate in model.gates}
+    assert benefits["gate_idle"] == 0.0
+    assert benefits["gate_useful"] > 0.0
 
 
 def test_a_gate_that_is_protected_slows_no_other():
