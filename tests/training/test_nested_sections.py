@@ -114,6 +114,12 @@ def test_entries_say_what_a_section_stands_in(model):
     assert within == {"outer": [], "inner": ["outer"], "beside": []}
 
 
+def test_events_are_counted_and_not_the_sections_that_left(model):
+    decide(model, closed=["outer"])
+    decide(model, opened=["beside"])
+    assert [entry["event"] for entry in model.pruning_log] == [0, 0, 1]
+
+
 @pytest.mark.parametrize("opened", [[], ["inner"]])
 def test_a_replayed_log_gives_the_same_network(model, opened):
     network = model.network

@@ -224,6 +224,19 @@ def test_validation_goes_on_with_the_smaller_network():
     assert history["val_data_loss"][-1] == pytest.approx(expected)
 
 
+def test_what_has_been_evaluated_before_is_then_the_smaller_network():
+    model = compiled(chain((0.0, 1.0)), run_eagerly=False)
+    x, y = data()
+    for _ in range(2):
+        loss = model.evaluate(x, y, verbose=0, return_dict=True)["data_loss"]
+        outputs = model.predict(x, verbose=0)
+        expected = np.asarray(model.network(x))
+        np.testing.assert_allclose(outputs, expected, atol=1e-6)
+        assert loss == pytest.approx(np.mean((expected - y) ** 2), rel=1e-5)
+        model.decide(closed=model.gates[:1])
+        model.network.get_layer("head").bias.assign([3.0])
+
+
 def test_a_learning_rate_changed_on_the_way_is_kept():
     model = idle_model()
     model.optimizer.learning_rate = 0.025

@@ -221,6 +221,13 @@ def test_a_slope_that_is_infinite_whatever_the_scale_is_reported():
         model.fit(*data(64), batch_size=4, verbose=0, callbacks=[prune])
 
 
+def test_a_loss_that_is_not_finite_is_reported_whatever_the_scale():
+    model = scaled(scale=4.0)
+    x, y = data()
+    model.train_on_batch(x, np.nan * y)
+    assert model.clock.skipped == 1
+
+
 def test_sparse_gradients_are_looked_at_too():
     x = inputs = keras.Input((), dtype="int32")
     x = keras.layers.Embedding(3, FEATURES)(x)
@@ -232,3 +239,32 @@ def test_sparse_gradients_are_looked_at_too():
     model = scaled(network)
     model.optimizer.build(model.trainable_variables)
     assert_only_the_scale_falls(model, np.array([0, 1, 1, 2]), np.zeros((4, 1)))
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_weight_that_the_loss_does_not_depend_on_is_no_overflow():
+    x = inputs = keras.Input((FEATURES,))
+    x += keras.ops.stop_gradient(keras.layers.Dense(FEATURES, name="apart")(x))
+    x += gate("gate_0", 0.5, seed=0)(keras.layers.Dense(FEATURES, "tanh")(x))
+    model = scaled(keras.Model(inputs, keras.layers.Dense(1)(x)), scale=1.0)
+    before = weights(model)
+    model.train_on_batch(*data())
+    moved = {
+        path for path, value in weights(model).items() if (value != before[path]).any()
+    }
+    assert moved == {path for path in before if "apart" not in path}
+
+
+def test_weights_of_half_precision_take_steps_of_a_scaled_loss():
+    model = scaled(chain(layer={"dtype": "float16"}), scale=8.0)
+    before = weights(model)
+    model.train_on_batch(*data())
+    assert all((value != before[path]).any() for path, value in weights(model).items())
+
+
+def test_a_model_in_which_nothing_trains_does_not_overflow():
+    network = chain()
+    network.trainable = False
+    model = scaled(network)
+    model.train_on_batch(*data())
+    assert model.clock.skipped == 0
