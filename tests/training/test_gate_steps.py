@@ -214,9 +214,10 @@ def test_a_gate_that_is_protected_slows_no_other():
     assert with_protected[-1][1] == 0.0
 
 
-def test_a_gate_that_is_paid_to_stay_opens_although_its_section_is_idle():
+@pytest.mark.parametrize("log_gamma", [-1.0, 0.0])
+def test_an_idle_section_that_costs_nothing_stays(log_gamma):
     network = useful_and_idle()
-    network.get_layer("gate_idle").prior = FlatteningPrior(-1.0)
+    network.get_layer("gate_idle").prior = FlatteningPrior(log_gamma)
     prune = PruneSections(verbose=0)
     prune_idle(compiled(network, keras.optimizers.SGD(0.0)), prune)
     assert prune.trajectories["gate_idle"][-1][1] == 1.0

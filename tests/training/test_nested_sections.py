@@ -7,6 +7,7 @@ from small_models import FEATURES, actions, compiled, data, freeze_gates, gate
 
 import keras_layer_prune as klp
 from keras_layer_prune.training.backup.replay import replay
+from keras_layer_prune.training.decisions import describe
 
 X, Y = data()
 OWN = FEATURES * FEATURES + FEATURES  # of one layer
@@ -112,6 +113,9 @@ def test_entries_say_what_a_section_stands_in(model):
     entries = decide(model, ["outer"], ["inner", "beside"])
     within = {entry["section"]: entry["within"] for entry in entries}
     assert within == {"outer": [], "inner": ["outer"], "beside": []}
+    told = {entry["section"]: describe(entry) for entry in entries}
+    assert "removed `inner`, inside of `outer`: " in told["inner"]
+    assert "inside of" not in told["outer"] + told["beside"]
 
 
 def test_events_are_counted_and_not_the_sections_that_left(model):
