@@ -120,8 +120,7 @@ class BernoulliGate(keras.layers.Layer):
         """The inputs times zeros and ones, with theta's gradient."""
         theta = self._theta()
         draws = active_draws() or Draws()
-        chance = tf.stop_gradient(theta)
-        chance = draws.chance(chance) if self.trainable else chance
+        chance = draws.chance(theta) if self.trainable else theta
         if self.draws == "row":
             uniform = draws.uniform(tf.shape(inputs)[0], self.seed_generator)
         else:

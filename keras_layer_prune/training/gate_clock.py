@@ -122,8 +122,8 @@ class GateClock(keras.layers.Layer):
         return tf.clip_by_value(self._progress(now) / _RISE, 0.0, 1.0)
 
     def _duration(self):
-        duration = self.last_step.value - self.first_step.value
-        return tf.cast(tf.maximum(duration, 1), tf.float32)
+        # At least 1, by `start` and by `rest`.
+        return tf.cast(self.last_step.value - self.first_step.value, tf.float32)
 
     def _progress(self, now):
         """How much of the moving phase is over; below 0 before it, above 1 after."""

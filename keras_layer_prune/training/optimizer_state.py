@@ -243,7 +243,7 @@ def _is_slot_list(name, value, kept) -> bool:
     if name in private.LISTS_OTHER_THAN_SLOTS or not isinstance(value, list):
         return False
     is_slot = [isinstance(slot, keras.Variable) or slot is None for slot in value]
-    return len(value) == len(kept) > 0 and all(is_slot)
+    return len(value) == len(kept) and all(is_slot)
 
 
 def _assign(target, source) -> set[int]:

@@ -71,7 +71,7 @@ def balancing_weight(sample, chance):
         Tensor shaped like `sample`.
     """
     chance_of_sample = tf.where(sample > 0.5, chance, 1.0 - chance)
-    return tf.stop_gradient(tf.math.divide_no_nan(0.5, chance_of_sample))
+    return tf.math.divide_no_nan(0.5, chance_of_sample)
 
 
 def flip_difference(loss, flipped_loss, sample, was_flipped, number_of_gates):
