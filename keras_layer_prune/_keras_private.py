@@ -134,13 +134,16 @@ def all_layers(layer) -> list:
 
 
 def copy_of_operation(operation):
-    """A raw operation with the same arguments, which has not been called.
+    """An operation that holds what another one does, and has not been called.
 
-    Not all of them can be made from their configs, and they have no weights. What they
-    know of their calls would keep the network alive that they are part of.
+    Not all of them can be made from their configs. What they know of their calls would
+    keep the network alive that they are part of.
     """
-    copy = object.__new__(type(operation))
-    vars(copy).update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
+    kind: Any = type(operation)
+    copy = kind.__new__(kind)
+    # Keras puts functions around some methods, which hold the object they are of.
+    around = {name: value for name, value in vars(copy).items() if callable(value)}
+    vars(copy).update(vars(operation), **around, _inbound_nodes=[], _outbound_nodes=[])
     return copy
 
 

@@ -15,7 +15,11 @@ def make_weights(network):
     Args:
         network: Functional or built sequential model.
     """
-    if all(layer.built for layer in private.all_layers(network)):
+    layers = private.all_layers(network)
+    # They have none, and cannot be called before their words are read from a file.
+    lookups = [layer for layer in layers if hasattr(layer, "get_vocabulary")]
+    inside = {id(part) for layer in lookups for part in private.all_layers(layer)}
+    if all(layer.built or id(layer) in inside for layer in layers):
         return
     inputs = private.input_structure(private.graph_of(network))
     # Traced with shapes alone: nothing is computed.

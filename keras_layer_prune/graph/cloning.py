@@ -13,6 +13,8 @@ from keras_layer_prune._checks import sentence
 def clone_operation(operation, name=None):
     """A new layer or operation made from an old one's config.
 
+    A vocabulary or a raw operation is a second one with the same contents.
+
     Args:
         operation: Keras layer, model, or raw `keras.ops` operation.
         name: String, a new name of a layer. None: the old one.
@@ -23,11 +25,7 @@ def clone_operation(operation, name=None):
     Raises:
         ValueError: If the layer cannot be made from its own config.
     """
-    has_weights = bool(getattr(operation, "weights", None))
-    if hasattr(operation, "get_vocabulary") and not has_weights:
-        # What it learned is not in its config, and never changes.
-        return operation
-    if not isinstance(operation, keras.layers.Layer):
+    if is_lookup(operation) or not isinstance(operation, keras.layers.Layer):
         return private.copy_of_operation(operation)
     if isinstance(operation, keras.layers.Lambda):
         return private.copy_of_lambda(operation, name or operation.name)
@@ -45,6 +43,12 @@ def clone_operation(operation, name=None):
             "arguments of its constructor and nothing else, as loading a model needs "
             "too."
         ) from error
+
+
+def is_lookup(operation) -> bool:
+    """Whether a layer is a vocabulary, which is not in its config and never changes."""
+    has_weights = bool(getattr(operation, "weights", None))
+    return hasattr(operation, "get_vocabulary") and not has_weights
 
 
 @contextlib.contextmanager

@@ -1,6 +1,9 @@
 """What a copy of a layer takes over from the old one, as no config holds it."""
 
+import tempfile
+
 import keras
+import numpy as np
 
 from keras_layer_prune import _keras_private as private
 
@@ -15,29 +18,84 @@ def copy_state(old, new):
     Raises:
         ValueError: If the copy holds other layers or variables than the old one.
     """
-    layers = private.all_layers(old), private.all_layers(new)
-    variables = old.variables, new.variables
-    if any(len(ours) != len(theirs) for ours, theirs in (layers, variables)):
-        raise ValueError(
-            f"`{old.name}` of class {type(old).__name__} cannot be made again from its "
-            "config, which rebuilding a network needs: the copy holds other layers or "
-            "weights than it does. Let its constructor, its `build()` or its `call()` "
-            "make all of them."
-        )
+    layers = _paired_layers(old, new)
+    for source, target in layers:
+        _add_adapters(source, target)
+    if len(old.variables) != len(new.variables):
+        raise _not_the_same(old)
     # From outside to inside: setting a layer's flag sets all those in it, and a
     # weight's own may differ.
-    for source, target in zip(*layers, strict=True):
+    for source, target in layers:
         target.trainable = source.trainable
-    for source, target in zip(*variables, strict=True):
+        _copy_what_files_hold(source, target)
+        _copy_running_states(source, target)
+    for source, target in paired_variables(old, new):
         target.assign(source)
         target.trainable = source.trainable
         target.regularizer = source.regularizer
         target.constraint = source.constraint
     _copy_metrics(old, new)
-    for layer in layers[1]:
-        if isinstance(layer, keras.layers.Normalization):
+    for _, target in layers:
+        if isinstance(target, keras.layers.Normalization):
             # It computes with constants made of its variables.
-            layer.finalize_state()
+            target.finalize_state()
+
+
+def paired_variables(old, new) -> list[tuple]:
+    """The variables of a layer, each with that of its copy."""
+    ours, theirs = old.variables, new.variables
+    # `quantize` adds some behind those that were there; a copy has them in front.
+    if sorted(v.name for v in ours) == sorted(v.name for v in theirs):
+        ours, theirs = (sorted(vs, key=lambda v: v.name) for vs in (ours, theirs))
+    return list(zip(ours, theirs, strict=True))
+
+
+def _paired_layers(old, new) -> list[tuple]:
+    ours, theirs = private.all_layers(old), private.all_layers(new)
+    if len(ours) != len(theirs):
+        raise _not_the_same(old)
+    return list(zip(ours, theirs, strict=True))
+
+
+def _not_the_same(layer) -> ValueError:
+    return ValueError(
+        f"`{layer.name}` of class {type(layer).__name__} cannot be made again from its "
+        "config, which rebuilding a network needs: the copy holds other layers or "
+        "weights than it does. Let its constructor, its `build()` or its `call()` "
+        "make all of them."
+    )
+
+
+def _add_adapters(source, target):
+    """Add low-rank adapters, of which the config of a layer around may not know."""
+    adapts = getattr(source, "lora_enabled", False)
+    if adapts and not getattr(target, "lora_enabled", True):
+        target.enable_lora(source.lora_rank, source.lora_alpha)
+
+
+def _copy_what_files_hold(source, target):
+    """Copy what a user's layer writes into a file by methods of its own."""
+    if _is_of_a_user(source, "load_own_variables"):
+        store: dict = {}
+        source.save_own_variables(store)
+        target.load_own_variables({k: np.asarray(v) for k, v in store.items()})
+    if _is_of_a_user(source, "load_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            source.save_assets(folder)
+            target.load_assets(folder)
+
+
+def _is_of_a_user(layer, name) -> bool:
+    """Whether a layer has a method of this name that is not Keras's."""
+    method = getattr(layer, name, None)
+    return method is not None and not method.__module__.startswith("keras.")
+
+
+def _copy_running_states(source, target):
+    """Have a stateful recurrent layer go on in the middle of its sequences."""
+    states = getattr(source, "states", None)
+    if getattr(source, "stateful", False) and states is not None:
+        keras.tree.map_structure(lambda t, s: t.assign(s), target.states, states)
 
 
 def _copy_metrics(old, new):

@@ -15,7 +15,11 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.blocks import first_name
-from keras_layer_prune.graph.cloning import clone_operation, without_initial_values
+from keras_layer_prune.graph.cloning import (
+    clone_operation,
+    is_lookup,
+    without_initial_values,
+)
 from keras_layer_prune.graph.copying import copy_state
 from keras_layer_prune.graph.masks import masked_arguments, masked_tensors
 from keras_layer_prune.graph.operations import (
@@ -287,7 +291,7 @@ class Retrace:
         if id(operation) not in self._clones:
             clone = clone_operation(operation, name)
             self._clones[id(operation)] = clone
-            if isinstance(operation, keras.layers.Layer):
+            if isinstance(operation, keras.layers.Layer) and not is_lookup(operation):
                 self.copies.append((operation, clone))
         return self._clones[id(operation)]
 

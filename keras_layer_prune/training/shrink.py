@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.copying import paired_variables
 from keras_layer_prune.graph.rebuild import leave_behind
 from keras_layer_prune.graph.retrace import Retrace
 from keras_layer_prune.training.optimizer_state import carry_over
@@ -55,7 +56,7 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     copied = [
         pair
         for old_layer, new_layer in retrace.copies
-        for pair in zip(old_layer.variables, new_layer.variables, strict=True)
+        for pair in paired_variables(old_layer, new_layer)
     ]
     for old, new in copied:
         private.keep_path(old, new)
@@ -73,8 +74,20 @@ def _shrunk_optimizer(model, network, copied):
         return optimizer
     # Those that it was built for: some may have been frozen since.
     old_variables = private.variables_of(optimizer)
-    position = {id(v): i for i, v in enumerate(old_variables)}
-    origin = {id(new): position[id(old)] for old, new in copied if id(old) in position}
-    new_variables = [v for v in network.variables if id(v) in origin]
+    origin = {id(v): i for i, v in enumerate(old_variables)}
+    origin |= {id(new): origin[id(old)] for old, new in copied if id(old) in origin}
+    new_variables = [v for v in _variables_with(model, network) if id(v) in origin]
     kept = [origin[id(v)] for v in new_variables]
     return carry_over(optimizer, old_variables, new_variables, kept)
+
+
+def _variables_with(model, network) -> list:
+    """The variables of a model, in its order, with another network in the place of its.
+
+    A subclass may have weights of its own.
+    """
+    replaced = {id(v) for v in model.network.variables}
+    stays = [id(v) not in replaced for v in model.variables]
+    before = stays.index(False)
+    own = [v for v, it_stays in zip(model.variables, stays, strict=True) if it_stays]
+    return [*own[:before], *network.variables, *own[before:]]

@@ -1,9 +1,11 @@
 """What no config holds stays as it is where a network is made again."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
-from gated_networks import FEATURES, dense, gate
+from gated_networks import FEATURES, dense, gate, randomized
 
 from keras_layer_prune import gate_sections, max_difference, strip_gates
 
@@ -140,3 +142,72 @@ def test_what_a_layer_measures_goes_on_where_it_was():
     network(X)
     (metric,) = strip_gates(network).metrics
     assert metric.result() == len(X)
+
+
+class Scales(keras.layers.Layer):
+    """What it learns is no variable; methods of its own write it into files."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = np.ones(FEATURES, "float32")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+
+@keras.saving.register_keras_serializable("tests")
+class ScalesFromStore(Scales):
+    def save_own_variables(self, store):
+        store["scale"] = self.scale
+
+    def load_own_variables(self, store):
+        self.scale = store["scale"][:]
+
+
+@keras.saving.register_keras_serializable("tests")
+class ScalesFromAssets(Scales):
+    def save_assets(self, path):
+        np.save(os.path.join(path, "scale.npy"), self.scale)
+
+    def load_assets(self, path):
+        self.scale = np.load(os.path.join(path, "scale.npy"))
+
+
+@pytest.mark.parametrize("kind", [ScalesFromStore, ScalesFromAssets])
+def test_what_a_layer_writes_into_files_by_itself_stays(kind):
+    layer = kind()
+    layer.scale = np.arange(FEATURES, dtype="float32")
+    network = gated(layer)
+    assert max_difference(network, strip_gates(network), X) == 0.0
+
+
+def test_running_states_go_on_where_they_were():
+    x = inputs = keras.Input(batch_shape=(2, 3, FEATURES))
+    x = keras.layers.LSTM(FEATURES, return_sequences=True, stateful=True)(x)
+    x = keras.layers.Add()([x, gate(1.0)(dense()(x))])
+    network = keras.Model(inputs, x)
+    sequence = X[:6].reshape(2, 3, FEATURES)
+    network(sequence)
+    slim = strip_gates(network)
+    np.testing.assert_array_equal(slim(sequence), network(sequence))
+
+
+def test_layers_in_8_bit_floats_may_have_got_their_scales_last():
+    network = gated(dense("stem"))
+    network.get_layer("stem").quantize("float8")
+    assert max_difference(network, strip_gates(network), X) == 0.0
+
+
+def test_adapters_inside_of_attention_stay():
+    x = inputs = keras.Input((3, FEATURES))
+    attention = keras.layers.MultiHeadAttention(2, 3)
+    x = keras.layers.Add()([x, gate(1.0)(attention(x, x))])
+    network = keras.Model(inputs, x)
+    attention.query_dense.enable_lora(2, lora_alpha=6)
+    randomized(network)
+    slim = strip_gates(network)
+    assert max_difference(network, slim) == 0.0
+    copy = layer_of(slim, keras.layers.MultiHeadAttention).query_dense
+    assert (copy.lora_enabled, copy.lora_rank, copy.lora_alpha) == (True, 2, 6)
+    trained = [len(layer.trainable_weights) for layer in (attention.query_dense, copy)]
+    assert trained[0] == trained[1]

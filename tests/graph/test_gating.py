@@ -360,7 +360,7 @@ def test_a_zero_passes_into_a_nested_model():
     assert slim.count_params() == 0
     (section,) = gated_sections(model)
     assert section.layers[-1].name == "fed"
-    assert section.parameters == model.count_params() - 2
+    assert section.parameters == model.count_params() - 3
 
 
 def test_a_vocabulary_is_kept():
@@ -372,6 +372,9 @@ def test_a_vocabulary_is_kept():
     gated = klp.gate_sections(model, initial_probability=1.0)
     data = keras.ops.convert_to_tensor([["red", "blue", "green", "red"]])
     np.testing.assert_array_equal(gated(data), model(data))
+    # It belongs to the new network alone.
+    numbers = keras.Model(gated.input, gated.get_layer(lookup.name).output)
+    np.testing.assert_array_equal(numbers(data), lookup(data))
 
 
 @keras.saving.register_keras_serializable("tests")

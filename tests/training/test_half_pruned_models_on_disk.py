@@ -9,6 +9,7 @@ from small_models import (
     chain,
     compiled,
     data,
+    gate,
     gates_by_name,
     thetas,
     weights,
@@ -95,8 +96,8 @@ def test_the_optimizer_is_where_it_was(pair):
 def test_the_training_goes_on_as_without_the_break(pair):
     model, loaded = pair
     # Keras saves no state of random generators, not of `Dropout` either.
-    for gate, copy in zip(model.gates, loaded.gates, strict=True):
-        copy.seed_generator.state.assign(gate.seed_generator.state)
+    for one, copy in zip(model.gates, loaded.gates, strict=True):
+        copy.seed_generator.state.assign(one.seed_generator.state)
     for either in pair:
         train(either, 3)
     for path, value in weights(model).items():
@@ -153,3 +154,15 @@ def test_the_order_of_its_weights_is_that_of_a_model_made_anew(tmp_path):
     for other in (again, loaded):
         assert max_difference(other.network, model.network) == 0.0
         assert thetas(other) == thetas(model)
+
+
+def test_a_vocabulary_with_weights_of_words_is_saved_and_loaded(tmp_path):
+    words = keras.layers.TextVectorization(output_mode="tf_idf", max_tokens=5)
+    words.adapt(["a b c", "a b", "b"])
+    inputs = keras.Input((), dtype="string")
+    x = keras.layers.Dense(4)(words(inputs))
+    x = keras.layers.Add()([x, gate("gate")(keras.layers.Dense(4, "relu")(x))])
+    model = GatedModel(keras.Model(inputs, x))
+    loaded = save_and_load(model, tmp_path)
+    texts = keras.ops.convert_to_tensor(["a c", "b"])
+    np.testing.assert_array_equal(loaded(texts), model(texts))

@@ -11,6 +11,7 @@ from small_models import (
     compiled,
     data,
     freeze_gates,
+    gate,
     idle_model,
     prune_idle,
 )
@@ -88,3 +89,21 @@ def test_the_old_network_is_freed_while_the_training_goes_on():
     epoch = next(e["epoch"] for e in model.pruning_log if e["action"] == "removed")
     assert look.alive[:epoch] == [5] * epoch
     assert look.alive[epoch:] == [0] * (7 - epoch)
+
+
+def network_of_words():
+    words = keras.Input((2,), dtype="string")
+    x = keras.layers.StringLookup(vocabulary=["a", "b"])(words)
+    x = keras.layers.Flatten()(keras.layers.Embedding(3, FEATURES)(x))
+    branch = keras.layers.Dense(2 * FEATURES, "relu")(x)
+    return keras.Model(words, keras.layers.Add()([x, gate("gate")(branch)]))
+
+
+def test_a_vocabulary_does_not_keep_networks_alive():
+    model = compiled(network_of_words())
+    old = weakref.ref(model.network)
+    embeddings = weakref.ref(model.network.layers[2].embeddings.value)
+    model.decide(closed=model.gates)
+    gc.collect()
+    assert old() is None
+    assert embeddings() is None

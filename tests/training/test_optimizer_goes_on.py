@@ -21,6 +21,8 @@ from small_models import (
     weights,
 )
 
+from keras_layer_prune import GatedModel
+
 X, Y = data()
 THETAS = (1.0, 0.0, 1.0)
 
@@ -161,6 +163,33 @@ def test_an_optimizers_own_variables_are_no_slots(make_optimizer, survivors):
     assert len(weights(model)) == survivors
     for path, values in slots(model).items():
         np.testing.assert_array_equal(values, before[path], err_msg=path)
+
+
+class LearnsItsTemperature(GatedModel):
+    def __init__(self, network, **kwargs):
+        super().__init__(network, **kwargs)
+        self.temperature = self.add_weight(name="temperature", initializer="ones")
+
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) * self.temperature
+
+
+def test_what_a_subclass_trains_by_itself_is_trained_on():
+    network = freeze_gates(chain(THETAS))
+    cut, whole = (LearnsItsTemperature(keras.models.clone_model(network)) for _ in "ab")
+    whole.set_weights(cut.get_weights())
+    for model in (cut, whole):
+        model.compile(keras.optimizers.Adam(0.1), "mse", run_eagerly=True)
+        train(model, 2)
+    remove_closed_section(cut)
+    for model in (cut, whole):
+        train(model, 2)
+    np.testing.assert_allclose(cut.temperature, whole.temperature, rtol=1e-5)
+    # As a file is read: slots are those of the trainable weights, one by one.
+    slots = [v.path for v in cut.optimizer.variables if "momentum" in v.path]
+    names = [v.path.replace("/", "_") for v in cut.trainable_variables]
+    assert len(slots) == len(names) == 7
+    assert all(name in slot for name, slot in zip(names, slots, strict=True))
 
 
 def test_averages_are_there_at_the_end_of_fit():
