@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from gated_networks import randomized
 
+import keras_layer_prune as klp
 from keras_layer_prune.graph.operations import is_addition, is_product, is_rectifier
 from keras_layer_prune.graph.zero import maps_zero_to_zero
+from keras_layer_prune.layers.seam import Seam
 
 layers = keras.layers
 SEQUENCE, IMAGE = (6, 4), (6, 6, 4)
@@ -41,6 +43,8 @@ KEEP_ZERO = [
     (layers.SeparableConv2D(3, 2, use_bias=False), IMAGE),
     (layers.Conv2DTranspose(3, 2, use_bias=False), IMAGE),
     (layers.EinsumDense("abc,cd->abd", output_shape=(None, 3)), SEQUENCE),
+    (klp.BernoulliGate(), SEQUENCE),
+    (Seam(), SEQUENCE),
 ]
 DO_NOT_KEEP_ZERO = [
     (layers.Dense(3), SEQUENCE),
@@ -50,6 +54,7 @@ DO_NOT_KEEP_ZERO = [
     (layers.BatchNormalization(), SEQUENCE),
     (layers.LayerNormalization(), SEQUENCE),
     (layers.Rescaling(2.0, offset=1.0), SEQUENCE),
+    (layers.Rescaling(2.0, offset=[0.0, 0.0, 0.0, 1.0]), SEQUENCE),
     (layers.Activation("sigmoid"), SEQUENCE),
     (layers.Activation("exponential"), SEQUENCE),
     (layers.Softmax(), SEQUENCE),

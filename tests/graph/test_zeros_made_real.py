@@ -126,6 +126,31 @@ def test_zeros_take_unknown_sizes_from_what_they_are_joined_with(join, shape):
     assert_same_without_the_section(network, x.astype("float32"))
 
 
+def test_zeros_keep_their_precision_beside_integers():
+    inputs = keras.Input((4,), dtype="int32")
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, closed - inputs)
+    x = np.ones((2, 4), "int32")
+    slim = assert_same_without_the_section(network, x)
+    assert slim(x).dtype == "float32"
+
+
+def test_zeros_are_not_made_from_what_has_fewer_axes():
+    inputs = keras.Input((4,))
+    closed = gate(0.0)(dense("gone")(inputs))
+    # From every example to every other one.
+    network = model(inputs, keras.ops.expand_dims(closed, 1) - inputs)
+    assert_same_without_the_section(network)
+
+
+def test_zeros_are_not_made_from_what_is_sparse():
+    odd, inputs = keras.Input((4,), sparse=True), keras.Input((4,))
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model([odd, inputs], keras.layers.Concatenate()([odd, closed]))
+    x = [tf.sparse.from_dense(tf.ones((2, 4))), tf.ones((2, 4))]
+    np.testing.assert_array_equal(network(x), strip_gates(network)(x))
+
+
 def joined_along_the_steps(length):
     inputs = keras.Input((length, 4))
     closed = gate(0.0)(dense("gone")(inputs))
