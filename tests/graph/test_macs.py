@@ -120,6 +120,15 @@ def test_channels_may_come_first():
     )
 
 
+def test_channels_of_sequences_of_images_may_come_first():
+    layer = layers.ConvLSTM2D(3, 2, data_format="channels_first")
+    layer.build((None, 5, 2, 6, 8))
+    inputs = [keras.KerasTensor((None, 5, 2, 6, 8))]
+    outputs = [keras.KerasTensor((None, 3, 5, 7))]
+    last = layers.ConvLSTM2D(3, 2)
+    assert call_macs(layer, inputs, outputs) == macs_of(last, (5, 6, 8, 2))
+
+
 def attention(queries, values, width, value_width, heads, key_dim, value_dim, out):
     """Attention written as loops; each innermost step is a multiply-accumulate."""
     count = 0
@@ -246,6 +255,20 @@ def test_stacked_cells_have_those_of_each():
     assert macs_of(layer, (5, 7)) == recurrent(5, 7, 3, 4) + recurrent(5, 3, 2, 4)
 
 
+class Adder(layers.Layer):
+    """A recurrent cell without the weights of Keras's own."""
+
+    state_size = output_size = 7
+
+    def call(self, inputs, states):
+        return inputs + states[0], [inputs]
+
+
+def test_cells_of_users_are_not_counted():
+    layer = layers.RNN([Adder(), layers.LSTMCell(2)])
+    assert macs_of(layer, (5, 7)) == recurrent(5, 7, 2, 4)
+
+
 def test_a_layer_for_each_step_has_those_of_every_step():
     convolution = layers.Conv2D(4, 3)
     expected = 5 * connections(convolution, (6, 6, 2))
@@ -317,6 +340,14 @@ def test_a_trace_leaves_no_losses_behind():
 def test_unknown_sizes_count_as_one():
     assert macs_of(layers.Conv2D(4, 3, padding="same"), (None, None, 2)) == 9 * 2 * 4
     assert macs_of(layers.Dense(5), (None, 7)) == 35
+    assert macs_of(layers.LSTM(3), (None, 7)) == recurrent(1, 7, 3, 4)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_fixed_batch_size_changes_nothing(name):
+    make, shape = LINEAR[name]
+    layer, inputs = make(), keras.Input(shape, batch_size=8)
+    assert call_macs(layer, [inputs], [layer(inputs)]) == macs_of(make(), shape)
 
 
 @pytest.mark.parametrize(
