@@ -28,6 +28,16 @@ def without_mask(x):
     return keras.ops.tanh(layers.Dense(4, name="section")(x))
 
 
+def without_support(x):
+    return layers.Conv1D(4, 3, padding="same", name="section")(x)
+
+
+def of_the_mean(x):
+    """One step that is added to all."""
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(x)
+    return layers.Dense(4, "tanh", name="section")(mean)
+
+
 def layer_add(x, branch):
     return layers.Add()([branch, x])
 
@@ -38,7 +48,9 @@ def raw_add(x, branch):
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 @pytest.mark.parametrize("theta", [0.0, 1.0])
-@pytest.mark.parametrize("branch_of", [with_mask, without_mask])
+@pytest.mark.parametrize(
+    "branch_of", [with_mask, without_mask, without_support, of_the_mean]
+)
 @pytest.mark.parametrize("add", [layer_add, raw_add])
 def test_sums_pass_on_the_mask_that_they_passed_on_before(branch_of, add, theta):
     network = network_of(branch_of, add, theta)
