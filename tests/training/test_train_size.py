@@ -115,6 +115,7 @@ UNKNOWN = {
     "unknown": lambda: dataset().filter(lambda x, y: True),
     "infinite_pydataset": lambda: Batches(None),
     "different_lengths": lambda: [X, X[:3]],
+    "scalar": lambda: np.array(3.0),
 }
 
 
@@ -124,6 +125,14 @@ def test_data_of_unknown_size_is_an_error_that_asks_for_it(name):
     with pytest.raises(ValueError, match=r"not known.*train_size=60_000"):
         model.fit(UNKNOWN[name](), steps_per_epoch=1, shuffle=False, verbose=0)
     assert model.optimizer.iterations == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("infinite", "endless"), ("unknown", "unknown")]
+)
+def test_the_error_says_how_many_batches_there_are(name, kind):
+    with pytest.raises(ValueError, match=f"number of batches.*is {kind}"):
+        infer_train_size(UNKNOWN[name]())
 
 
 @pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
@@ -211,6 +220,10 @@ def test_a_new_size_counts_in_the_next_fit():
 def test_a_size_that_is_no_integer_is_refused(train_size):
     with pytest.raises(TypeError, match=r"must be an int.*Received: train_size="):
         frozen_model(train_size=train_size)
+
+
+def test_a_size_may_be_an_integer_of_numpy():
+    assert frozen_model(train_size=np.int64(50)).train_size == 50
 
 
 @pytest.mark.parametrize("train_size", [0, -5])
