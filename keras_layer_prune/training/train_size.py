@@ -49,7 +49,9 @@ def told_train_size(x, validation_split=0.0) -> int | None:
         return None
     if isinstance(x, tf.data.Dataset):
         batches, size = int(x.cardinality()), _told_batch_size(x)
-        return batches * size if batches >= 0 and size is not None else None
+        if batches == 0:
+            return 0
+        return batches * size if batches > 0 and size is not None else None
     # Inputs that are optional may be left out.
     parts = [part for part in tree.flatten(x) if part is not None]
     lengths = {_length(part) for part in parts}

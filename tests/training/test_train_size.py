@@ -173,6 +173,12 @@ def test_a_price_needs_examples(rows, split):
         priced_model().fit(X[:rows], Y[:rows], validation_split=split)
 
 
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_a_dataset_without_batches_has_no_examples(drop_remainder):
+    with pytest.raises(ValueError, match="There are no training examples"):
+        infer_train_size(dataset(drop_remainder=drop_remainder).take(0))
+
+
 @pytest.mark.parametrize("name", ["generator", "infinite", "unknown"])
 def test_with_a_given_size_any_data_trains(name):
     model = frozen_model(train_size=50)
