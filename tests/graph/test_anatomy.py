@@ -63,6 +63,25 @@ def test_gates_are_closed_one_by_one_without_touching_the_network():
     assert names(layers_at_work(network)) == ["first", "second", "head"]
 
 
+def test_gates_within_the_section_of_another_one_are_closed_too():
+    x = keras.Input((4,))
+    nested = keras.Model(x, dense("last")(residual(x, 0.5, "within")))
+    (within,) = find_gates(nested)
+    layer = GatedResidual(nested, gate=gate(0.5))
+    network = keras.Sequential([keras.Input((4,)), layer])
+    assert names(layers_at_work(network)) == ["within", "last"]
+    assert names(layers_at_work(network, {within})) == ["last"]
+
+
+def test_a_closed_branch_does_no_work_even_if_it_is_returned():
+    inputs = keras.Input((4,))
+    layer = gate(0.5)
+    outputs = [layer(dense("branch")(inputs)), dense("head")(inputs)]
+    network = keras.Model(inputs, outputs)
+    assert names(layers_at_work(network)) == ["branch", "head"]
+    assert names(layers_at_work(network, {layer})) == ["head"]
+
+
 def test_gates_are_not_counted_as_parameters():
     inputs = keras.Input((4,))
     network = keras.Model(inputs, residual(inputs, 0.5))
