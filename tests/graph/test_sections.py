@@ -114,6 +114,15 @@ def test_of_two_linear_operands_the_lighter_is_the_shortcut():
     assert "branch is linear" in section.advice
 
 
+def test_of_two_operands_without_weights_the_shorter_way_is_the_shortcut():
+    x = inputs = keras.Input((6, 6, 4))
+    half = layers.Cropping2D(((1, 0), (1, 0)), name="half")(x)
+    long = layers.Cropping2D(((0, 1), (0, 1)), name="other_half")(half)
+    short = layers.Cropping2D(1, name="short")(x)
+    section = only_section(layers.Add()([long, short]), inputs)
+    assert section.layers == ["half", "other_half"]
+
+
 def test_each_branch_of_an_addition_of_three_is_a_section():
     x = inputs = tokens()
     total = layers.Add(name="sum")([dense(x, name="a"), x, dense(x, name="b")])
