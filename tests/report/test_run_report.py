@@ -163,6 +163,14 @@ def test_the_report_needs_nothing_but_itself(run, tmp_path):
     assert "href=" not in text
 
 
+def test_a_network_without_macs_has_a_report(tmp_path):
+    inputs = keras.Input((4,))
+    branch = klp.BernoulliGate()(keras.layers.BatchNormalization()(inputs))
+    network = keras.Model(inputs, keras.layers.Add()([inputs, branch]))
+    text = written([klp.GatedModel(network)], tmp_path / "report.html")
+    assert "<td>MACs per example</td><td>0</td><td>0</td><td></td>" in text
+
+
 def test_a_report_does_not_overwrite_a_file(run, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("mine")
