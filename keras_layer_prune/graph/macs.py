@@ -106,7 +106,7 @@ def _positions(layer, tensor) -> int:
 
 def _einsum_macs(equation, input_shape, kernel_shape) -> int:
     """Product of the lengths of all indices but the batch's."""
-    inputs, output = equation.replace(" ", "").split("->")
+    inputs, output = equation.split("->")
     left, right = inputs.split(",")
     if "." in left:
         # An ellipsis stands for leading dimensions that the kernel does not have.

@@ -157,6 +157,13 @@ def test_what_is_used_elsewhere_stays_and_is_named():
     assert "`inner` would stay" in section.advice
 
 
+def test_a_layer_stays_of_which_another_output_is_used_elsewhere():
+    x = inputs = keras.Input((3, 8))
+    steps, state = layers.GRU(8, return_sequences=True, return_state=True)(x)
+    total = layers.Add()([x, dense(steps, name="last")])
+    assert only_section([total, state], inputs).layers == ["last"]
+
+
 def test_an_end_that_is_used_elsewhere_keeps_the_whole_branch():
     x = inputs = tokens()
     branch = dense(x, name="branch")

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 # Devices can only be set up before TensorFlow has started.
-SCRIPT = """
+TWO_DEVICES = """
 import tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -12,7 +12,16 @@ tf.config.set_logical_device_configuration(cpu, two)
 import keras
 import numpy as np
 import keras_layer_prune as klp
+"""
 
+
+def run(script, folder):
+    command = [sys.executable, "-c", TWO_DEVICES + script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+GO_ON = """
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     x = inputs = keras.Input((4,))
     for index in range(2):
@@ -39,21 +48,10 @@ assert "Mirrored" in type(model.trainable_variables[0].value).__name__
 
 
 def test_replicas_go_on_together_with_the_smaller_network(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run(GO_ON, tmp_path)
 
 
 METRICS = """
-import tensorflow as tf
-cpu, = tf.config.list_physical_devices("CPU")
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
-import keras
-import numpy as np
-import keras_layer_prune as klp
-
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     inputs = keras.Input((4,))
     gate = klp.BernoulliGate(initial_probability=1.0, trainable=False)
@@ -74,7 +72,21 @@ for name in ("auc", "root", "data_loss"):
 
 
 def test_metrics_are_over_all_replicas(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", METRICS], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run(METRICS, tmp_path)
+
+
+ROWS = """
+from keras_layer_prune.training.replicas import rows_of_replica
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+parts = strategy.experimental_distribute_values_from_function(
+    lambda context: tf.zeros((3 - context.replica_id_in_sync_group, 2))
+)
+found = strategy.run(tf.function(rows_of_replica), [parts])
+values = [strategy.experimental_local_results(value) for value in found]
+assert np.array(values).T.tolist() == [[0, 3, 5], [3, 2, 5]], values
+"""
+
+
+def test_each_replica_knows_its_part_of_a_batch_that_is_not_divided_evenly(tmp_path):
+    run(ROWS, tmp_path)
