@@ -97,7 +97,8 @@ def _from_a_pair(model, data, gates, data_cost, draws) -> Estimate:
 
 def _move_gates(model, now, gates, estimate, data_cost, is_finite, is_search):
     differences = sum_over_replicas(estimate.differences)
-    is_usable = tf.logical_and(is_finite, all_finite([data_cost, differences]))
+    # An infinite square would never leave the running mean.
+    is_usable = tf.logical_and(is_finite, all_finite([data_cost, differences**2]))
     model.clock.count_skipped(tf.logical_or(is_usable, is_search))
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, gates, prices)

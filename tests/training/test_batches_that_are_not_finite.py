@@ -46,12 +46,12 @@ def model(gate_gradient="first_order"):
     )
 
 
-def fit(model, x, y, epochs=1):
+def fit(model, x, y, epochs=1, **arguments):
     watch = Watch(lambda model: [*thetas(model), *averages(model)])
     # All gates are settled after the last batch; the watch comes first.
     callbacks = [watch, PruneSections(settle_by=1.0, hold=0.0, verbose=0)]
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0, "epochs": epochs}
-    model.fit(x, y, callbacks=callbacks, **options)
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0, **arguments}
+    model.fit(x, y, epochs=epochs, callbacks=callbacks, **options)
     return watch.seen
 
 
@@ -78,6 +78,17 @@ def test_gates_move_in_all_batches_but_the_bad_one(gate_gradient, make_data, val
     assert second == first
     assert third != second
     assert fourth != third
+
+
+def test_estimates_whose_squares_are_not_finite_are_not_remembered():
+    network = freeze_weights(chain((0.5, 0.5)))
+    huge = compiled(network, loss="mae", gate_step_size=1e-3)
+    sample_weight = np.ones(len(X))
+    sample_weight[BAD_BATCH] = 1e25
+    with pytest.warns(UserWarning, match="1 batches of epoch 1 .* NaN or infinite"):
+        first, second, third, _ = fit(huge, X, Y, sample_weight=sample_weight)
+    assert second == first
+    assert third != second
 
 
 def infinitely_steep(y, predicted):
