@@ -133,8 +133,8 @@ def all_layers(layer) -> list:
     return list(layer._flatten_layers(include_self=True, recursive=True))
 
 
-def copy_of_operation(operation):
-    """An operation that holds what another one does, and has not been called.
+def copy_of_operation(operation, name):
+    """An operation that shares what another one holds, and has not been called.
 
     Not all of them can be made from their configs. What they know of their calls would
     keep the network alive that they are part of.
@@ -143,7 +143,8 @@ def copy_of_operation(operation):
     copy = kind.__new__(kind)
     # Keras puts functions around some methods, which hold the object they are of.
     around = {name: value for name, value in vars(copy).items() if callable(value)}
-    vars(copy).update(vars(operation), **around, _inbound_nodes=[], _outbound_nodes=[])
+    uncalled: dict = {"_inbound_nodes": [], "_outbound_nodes": []}
+    vars(copy).update(vars(operation), **around, **uncalled, name=name)
     return copy
 
 

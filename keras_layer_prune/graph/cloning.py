@@ -13,11 +13,11 @@ from keras_layer_prune._checks import sentence
 def clone_operation(operation, name=None):
     """A new layer or operation made from an old one's config.
 
-    A vocabulary or a raw operation is a second one with the same contents.
+    A vocabulary or a raw operation shares what the old one holds.
 
     Args:
         operation: Keras layer, model, or raw `keras.ops` operation.
-        name: String, a new name of a layer. None: the old one.
+        name: String, a new name. None: the old one.
 
     Returns:
         An object of the same class, with weights of its own that are yet to be set.
@@ -26,7 +26,7 @@ def clone_operation(operation, name=None):
         ValueError: If the layer cannot be made from its own config.
     """
     if is_lookup(operation) or not isinstance(operation, keras.layers.Layer):
-        return private.copy_of_operation(operation)
+        return private.copy_of_operation(operation, name or operation.name)
     if isinstance(operation, keras.layers.Lambda):
         return private.copy_of_lambda(operation, name or operation.name)
     try:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune._checks import sentence
 
 
 def copy_state(old, new):
@@ -16,18 +17,19 @@ def copy_state(old, new):
         new: Built Keras layer that was made from its config.
 
     Raises:
-        ValueError: If the copy holds other layers or variables than the old one.
+        ValueError: If the copy holds other layers or variables than the old one, or a
+            method of a user's layer that has to do with its state fails.
     """
     layers = _paired_layers(old, new)
     for source, target in layers:
-        _add_adapters(source, target)
+        _call(_add_adapters, source, target)
     if len(old.variables) != len(new.variables):
         raise _not_the_same(old)
     # From outside to inside: setting a layer's flag sets all those in it, and a
     # weight's own may differ.
     for source, target in layers:
         target.trainable = source.trainable
-        _copy_what_files_hold(source, target)
+        _call(_copy_what_files_hold, source, target)
         _copy_running_states(source, target)
     for source, target in paired_variables(old, new):
         target.assign(source)
@@ -66,6 +68,20 @@ def _not_the_same(layer) -> ValueError:
     )
 
 
+def _call(copy_part, source, target):
+    """Call what calls methods of users, and say of which layer if one fails."""
+    try:
+        copy_part(source, target)
+    except Exception as error:
+        raise ValueError(
+            f"`{source.name}` of class {type(source).__name__} cannot be copied, which "
+            f"rebuilding a network needs: {sentence(error)} Its methods "
+            "`save_own_variables`, `load_own_variables`, `save_assets`, `load_assets` "
+            "and `enable_lora` are called as Keras calls them where it saves and loads "
+            "a model."
+        ) from error
+
+
 def _add_adapters(source, target):
     """Add low-rank adapters, of which the config of a layer around may not know."""
     adapts = getattr(source, "lora_enabled", False)
@@ -79,7 +95,7 @@ def _copy_what_files_hold(source, target):
         store: dict = {}
         source.save_own_variables(store)
         target.load_own_variables({k: np.asarray(v) for k, v in store.items()})
-    if _is_of_a_user(source, "load_assets"):
+    if _is_of_a_user(source, "save_assets") and _is_of_a_user(source, "load_assets"):
         with tempfile.TemporaryDirectory() as folder:
             source.save_assets(folder)
             target.load_assets(folder)
@@ -93,9 +109,10 @@ def _is_of_a_user(layer, name) -> bool:
 
 def _copy_running_states(source, target):
     """Have a stateful recurrent layer go on in the middle of its sequences."""
-    states = getattr(source, "states", None)
-    if getattr(source, "stateful", False) and states is not None:
-        keras.tree.map_structure(lambda t, s: t.assign(s), target.states, states)
+    is_running = isinstance(source, keras.layers.RNN) and source.stateful
+    if is_running and source.states is not None:
+        states = target.states, source.states
+        keras.tree.map_structure(lambda new, old: new.assign(old), *states)
 
 
 def _copy_metrics(old, new):

@@ -43,8 +43,8 @@ class BernoulliGate(keras.layers.Layer):
             clipping touches it.
         benefit: float32 scalar variable. Running mean of what the section takes off
             the training loss, in nats per example.
-        second_moment: float32 scalar variable. Running mean of the squares of what
-            single minibatches say of that, in squared nats per example.
+        second_moment: float32 scalar variable. Running mean of the square of what a
+            minibatch says of the benefit, in squared nats per example.
 
     Input shape:
         Any, with the batch first.

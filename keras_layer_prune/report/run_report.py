@@ -156,9 +156,9 @@ def _log(log, curves, history) -> str:
     explanation = (
         "<p>A section leaves when its benefit, what it takes off the training loss in "
         "nats per example, is below its price. Gates that had not decided themselves "
-        "in their time were decided by where they were going, which is up where a "
-        "section earns its price: theta, the probability of an open gate, was then "
-        "between 0 and 1.</p>"
+        "in their time were decided by where they were going, or rounded if they had "
+        "few steps: theta, the probability of an open gate, was then between 0 and "
+        "1.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
 

@@ -72,11 +72,12 @@ def of_a_removal(removed, before, price) -> list[str]:
     ]
 
 
-def of_hovering(thetas) -> list[str]:
+def of_hovering(thetas, benefits_are_known) -> list[str]:
     """A line if gates are decided that had not reached 0 or 1 themselves.
 
     Args:
         thetas: Dictionary from the name of a gate to its probability.
+        benefits_are_known: Bool, whether they had the steps to tell where they go.
     """
     undecided = {
         name: round(theta, 2)
@@ -85,8 +86,9 @@ def of_hovering(thetas) -> list[str]:
     }
     if not undecided:
         return []
+    how = "decided by where they were going" if benefits_are_known else "rounded"
     return [
-        f"{len(undecided)} gates hovered, {undecided}, and were decided by where they "
-        "were going: train for more epochs; where a section earns about what it costs, "
-        "by `benefit` and `price` in `pruning_log`, move the price"
+        f"{len(undecided)} gates hovered, {undecided}, and were {how}: train for more "
+        "epochs; where a section earns about what it costs, by `benefit` and `price` "
+        "in `pruning_log`, move the price"
     ]

@@ -190,8 +190,8 @@ class GatedModel(private.BuiltBeforeItsStep):
             gate_step_size: Step size of the gates, probability per nat per example: a
                 float, or a `keras.optimizers.schedules.LearningRateSchedule` of the
                 training step. None: `PruneSections` chooses it from the length of the
-                training, and for each gate from its price and from how much
-                minibatches differ.
+                training, and for each gate from its price and from how large what
+                minibatches say of it is.
             gate_gradient: `"first_order"` averages the slopes of the loss at closed
                 and at open gates, in the same backward pass; `"straight_through"` is
                 that without the balance, and biased; `"flip"` and `"antithetic"` are

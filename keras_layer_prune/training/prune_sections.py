@@ -39,9 +39,10 @@ class PruneSections(keras.callbacks.Callback):
 
     Gates hold during the first `hold` of the training. Then they move, under a price
     that rises to the full one, so that the least useful section leaves first. At
-    `settle_by` all are decided, those still between 0 and 1 by where they are going,
-    and what is left trains on without noise. Closed sections leave as soon as they make
-    up `min_saving` of the network.
+    `settle_by` all are decided by where they are going: by their probability and, after
+    100 steps in which they moved, by whether they earn their price. What is left trains
+    on without noise. Closed sections leave as soon as they make up `min_saving` of the
+    network.
 
     Source: arXiv 2406.04549; the schedule is this package's.
 
@@ -271,16 +272,21 @@ class PruneSections(keras.callbacks.Callback):
             if self._moving_steps > 0 and not self._newly_skipped():
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
-                self._say(diagnostics.of_hovering(undecided))
+                known = self._benefits_are_known()
+                self._say(diagnostics.of_hovering(undecided, known))
             entries = self._decide(closed, opened)
             kept = [e["section"] for e in entries if e["action"] == "kept"]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
 
     def _ends_at(self, gate) -> float:
         """Where a gate is going; where it stands if its benefit is not known yet."""
-        if self._moving_steps - self.model.clock.skipped.numpy() < AVERAGED_STEPS:
-            return theta_of(gate)
-        return heading(gate, self.model.price(gate))
+        if self._benefits_are_known():
+            return heading(gate, self.model.price(gate))
+        return theta_of(gate)
+
+    def _benefits_are_known(self) -> bool:
+        usable = self._moving_steps - self.model.clock.skipped.numpy()
+        return bool(usable >= AVERAGED_STEPS)
 
     def _decide(self, closed, opened) -> list[dict]:
         sections = self.model.sections

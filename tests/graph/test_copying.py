@@ -181,6 +181,36 @@ def test_what_a_layer_writes_into_files_by_itself_stays(kind):
     assert max_difference(network, strip_gates(network), X) == 0.0
 
 
+class ScalesThatCannotBeWritten(ScalesFromStore):
+    def save_own_variables(self, store):
+        raise RuntimeError("adapt first")
+
+
+def test_a_method_that_fails_is_told_with_its_layer():
+    network = gated(ScalesThatCannotBeWritten(name="mine"))
+    with pytest.raises(ValueError, match="`mine` of class .* copied.* adapt first"):
+        strip_gates(network)
+
+
+class Passes(keras.layers.Layer):
+    """Attributes and methods whose names mean something in other layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.stateful, self.states = True, ["idle", "busy"]
+
+    def load_assets(self, path):
+        raise AssertionError
+
+    def call(self, inputs):
+        return inputs
+
+
+def test_names_that_mean_something_else_disturb_nothing():
+    network = gated(Passes())
+    assert max_difference(network, strip_gates(network), X) == 0.0
+
+
 def test_running_states_go_on_where_they_were():
     x = inputs = keras.Input(batch_shape=(2, 3, FEATURES))
     x = keras.layers.LSTM(FEATURES, return_sequences=True, stateful=True)(x)

@@ -185,3 +185,28 @@ def test_a_section_that_is_called_once_more_keeps_its_name():
     slim = strip_gates(network)
     assert slim.output_names == network.output_names == ["shared"]
     assert max_difference(network, slim) < 1e-5
+
+
+def section_of_words():
+    section = [
+        keras.layers.IntegerLookup(vocabulary=[0, 1, 2], name="lookup"),
+        keras.layers.Embedding(4, 1),
+        keras.layers.Flatten(),
+    ]
+    return keras.Sequential([keras.layers.Lambda(to_integers), *section])
+
+
+def to_integers(x):
+    return keras.ops.cast(x, "int64")
+
+
+def test_vocabularies_of_one_name_get_names_of_their_own():
+    x = inputs = keras.Input((4,))
+    for name in ("first", "second"):
+        x = GatedResidual(section_of_words(), gate=gate(1.0), name=name)(x)
+    network = keras.Model(inputs, x)
+    slim = strip_gates(network)
+    names = [layer.name for layer in slim.layers if "lookup" in layer.name]
+    assert len(set(names)) == 2
+    x = np.arange(8.0, dtype="float32").reshape(2, 4)
+    np.testing.assert_allclose(slim(x), network(x), atol=1e-6)

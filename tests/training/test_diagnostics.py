@@ -71,9 +71,11 @@ def test_few_sections_may_fall_together():
 
 
 def test_only_gates_between_the_ends_hover():
-    (line,) = diagnostics.of_hovering({"a": 0.05, "b": 0.6, "c": 0.97})
+    (line,) = diagnostics.of_hovering({"a": 0.05, "b": 0.6, "c": 0.97}, True)
     assert "{'b': 0.6}" in line
-    assert not diagnostics.of_hovering({"a": 0.0, "c": 1.0})
+    assert "were decided by where they were going" in line
+    assert not diagnostics.of_hovering({"a": 0.0, "c": 1.0}, True)
+    assert "were rounded" in diagnostics.of_hovering({"b": 0.6}, False)[0]
 
 
 def test_gates_that_are_gone_have_moved(capsys):
