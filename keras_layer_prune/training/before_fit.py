@@ -4,6 +4,7 @@ import warnings
 
 from keras_layer_prune.graph.gates import undecided_gates
 from keras_layer_prune.graph.rebuild import check_remade
+from keras_layer_prune.training.checks import check_layers_beside
 from keras_layer_prune.training.fit_callbacks import callbacks_of, gate_movers
 from keras_layer_prune.training.other_callbacks import check_callbacks
 
@@ -16,8 +17,8 @@ def check_before_fit(model, given):
         given: Dictionary of the arguments of `fit`.
 
     Raises:
-        ValueError: If a callback cannot follow a network that gets smaller, or a layer
-            cannot be made again.
+        ValueError: If a callback or an attribute of the model cannot follow a network
+            that gets smaller, or a layer cannot be made again.
     """
     free = [gate for gate in model.gates if gate.trainable]
     callbacks = callbacks_of(given)
@@ -25,6 +26,7 @@ def check_before_fit(model, given):
     will_shrink = bool(free) and moves
     check_callbacks(callbacks, will_shrink, given.get("epochs", 1))
     if will_shrink:
+        check_layers_beside(model)
         with model.distribute_strategy.scope():
             check_remade(model.network, free)
     if moves:

@@ -36,6 +36,24 @@ def checked_weight_prior(prior):
     return prior
 
 
+def check_layers_beside(model):
+    """Raise if a model holds a layer of its network a second time.
+
+    Args:
+        model: `GatedModel` whose network is about to get smaller.
+    """
+    inside = {id(variable) for variable in model.network.variables}
+    for name, part in vars(model).items():
+        is_beside = isinstance(part, keras.layers.Layer) and part is not model.network
+        if is_beside and any(id(variable) in inside for variable in part.variables):
+            raise ValueError(
+                f"`self.{name}` of {type(model).__name__} holds weights of its "
+                "network. When sections leave, the network is another one, with copies "
+                "of them, and the attribute would stay with the old ones. Do not keep "
+                "it: write `self.network.get_layer(...)` where it is used."
+            )
+
+
 def check_reduction(loss):
     """Raise if a loss, or one of several, keeps a number for each example.
 

@@ -320,3 +320,18 @@ def test_a_missing_package_of_an_export_is_named_with_its_extra(tmp_path, monkey
         ImportError, match=r"onnx.*pip install 'keras_layer_prune\[onnx"
     ):
         model.export(tmp_path / "net.onnx", format="onnx")
+
+
+class LooksInside(GatedModel):
+    def __init__(self, network, **kwargs):
+        super().__init__(network, **kwargs)
+        self.head = network.get_layer("head")
+
+
+@pytest.mark.filterwarnings("ignore:Nothing moves the gates:UserWarning")
+def test_a_layer_of_the_network_that_would_be_left_behind_is_refused():
+    model = LooksInside(chain())
+    model.compile("sgd", "mse", run_eagerly=True)
+    with pytest.raises(ValueError, match=r"`self.head` of LooksInside.*get_layer"):
+        model.fit(X, Y, verbose=0, callbacks=[PruneSections(verbose=0)])
+    model.fit(X, Y, verbose=0)
