@@ -142,7 +142,7 @@ def copy_of_operation(operation, name):
     kind: Any = type(operation)
     copy = kind.__new__(kind)
     # Keras puts functions around some methods, which hold the object they are of.
-    around = {name: value for name, value in vars(copy).items() if callable(value)}
+    around = {key: value for key, value in vars(copy).items() if callable(value)}
     uncalled: dict = {"_inbound_nodes": [], "_outbound_nodes": []}
     vars(copy).update(vars(operation), **around, **uncalled, name=name)
     return copy

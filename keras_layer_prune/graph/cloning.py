@@ -8,6 +8,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import sentence
+from keras_layer_prune.graph.operations import is_function_of_keras
 
 
 def clone_operation(operation, name=None):
@@ -89,7 +90,7 @@ def users_functions(layer) -> list[tuple]:
         # Keras puts methods of its own around those of a class.
         if inspect.isfunction(value)
         and not hasattr(type(part), attribute)
-        and not str(value.__module__).startswith("keras.")
+        and not is_function_of_keras(value)
     ]
 
 

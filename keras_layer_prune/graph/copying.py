@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import sentence
+from keras_layer_prune.graph.operations import is_function_of_keras
 
 
 def copy_state(old, new):
@@ -104,7 +105,7 @@ def _copy_what_files_hold(source, target):
 def _is_of_a_user(layer, name) -> bool:
     """Whether a layer has a method of this name that is not Keras's."""
     method = getattr(layer, name, None)
-    return method is not None and not method.__module__.startswith("keras.")
+    return method is not None and not is_function_of_keras(method)
 
 
 def _copy_running_states(source, target):

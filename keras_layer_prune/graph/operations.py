@@ -36,6 +36,11 @@ def package_of(operation) -> str:
     return type(operation).__module__.split(".")[0]
 
 
+def is_function_of_keras(function) -> bool:
+    """Whether a function, or a method, is Keras's and not a user's."""
+    return str(function.__module__).startswith("keras.")
+
+
 def is_addition(operation) -> bool:
     """Whether an operation adds its tensors up, scaled or not."""
     return is_keras(operation, "Add") or _is_scaled_addition(operation)

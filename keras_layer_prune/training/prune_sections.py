@@ -266,21 +266,21 @@ class PruneSections(keras.callbacks.Callback):
     def _settle(self):
         """Decide what is still undecided; take all gates out of the network."""
         gates = self._free_gates()
-        closed = [gate for gate in gates if self._ends_at(gate) < 0.5]
+        known = self._benefits_are_known()
+        closed = [gate for gate in gates if self._ends_at(gate, known) < 0.5]
         opened = [gate for gate in gates if gate not in closed]
         if gates:
             if self._moving_steps > 0 and not self._newly_skipped():
                 # Else they had no step to move in, which `fit` has said.
                 undecided = {gate.name: theta_of(gate) for gate in gates}
-                known = self._benefits_are_known()
                 self._say(diagnostics.of_hovering(undecided, known))
             entries = self._decide(closed, opened)
             kept = [e["section"] for e in entries if e["action"] == "kept"]
             self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
 
-    def _ends_at(self, gate) -> float:
+    def _ends_at(self, gate, benefit_is_known) -> float:
         """Where a gate is going; where it stands if its benefit is not known yet."""
-        if self._benefits_are_known():
+        if benefit_is_known:
             return heading(gate, self.model.price(gate))
         return theta_of(gate)
 
