@@ -3,6 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.cloning import is_lookup
 
 
 def make_weights(network):
@@ -17,7 +18,7 @@ def make_weights(network):
     """
     layers = private.all_layers(network)
     # They have none, and cannot be called before their words are read from a file.
-    lookups = [layer for layer in layers if hasattr(layer, "get_vocabulary")]
+    lookups = [layer for layer in layers if is_lookup(layer)]
     inside = {id(part) for layer in lookups for part in private.all_layers(layer)}
     if all(layer.built or id(layer) in inside for layer in layers):
         return
