@@ -303,6 +303,9 @@ class BuiltBeforeItsStep(keras.Model):
             super()._maybe_symbolic_build(iterator, data_batch)
 
     def _build_compiled_parts(self, spec):
+        if not all(layer.built for layer in self._flatten_layers()):
+            # Those that a subclass calls around the network, whose outputs change.
+            self._symbolic_build(data_batch=spec)
         _, y, _ = keras.utils.unpack_x_y_sample_weight(spec)
         outputs = output_structure(graph_of(self.network))
         # Several targets Keras brings into the order of the outputs before it builds.

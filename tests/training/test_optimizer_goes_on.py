@@ -192,6 +192,28 @@ def test_what_a_subclass_trains_by_itself_is_trained_on():
     assert all(name in slot for name, slot in zip(names, slots, strict=True))
 
 
+class CallsALayerOfItsOwn(GatedModel):
+    """One that has no weights before its first call."""
+
+    def __init__(self, network, **kwargs):
+        super().__init__(network, **kwargs)
+        self.head = keras.layers.Dense(Y.shape[-1], use_bias=False)
+
+    def call(self, inputs, training=None):
+        return self.head(super().call(inputs, training=training))
+
+
+def test_a_layer_that_a_subclass_calls_is_trained_from_the_first_step_on():
+    model = CallsALayerOfItsOwn(freeze_gates(chain(THETAS)))
+    model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
+    model.fit(X, Y, verbose=0)
+    before = model.head.kernel.numpy()
+    remove_closed_section(model)
+    logs = model.fit(X, Y, verbose=0).history
+    assert np.all(model.head.kernel.numpy() != before)
+    assert np.isfinite(logs["mae"]).all()
+
+
 def test_averages_are_there_at_the_end_of_fit():
     optimizer = keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5)
     model = model_with_closed_section(optimizer)
