@@ -18,7 +18,10 @@ from keras_layer_prune.layers.seam import Seam
 
 
 class Part(NamedTuple):
-    """A linear map or a pooling, and which layers of a chain it stands for."""
+    """A linear map or a pooling, and which layers of a chain it stands for.
+
+    `start` is negative if it stands for layers before the chain too.
+    """
 
     what: Any
     start: int
@@ -54,9 +57,7 @@ class Chain:
         """Multiply neighbours, where that is no more work."""
 
         def whole_of(first, second):
-            between = self.layers[first.end + 1 : second.end]
-            gap = self.layers[first.end + 1 : second.start]
-            whole = _product(first.what, second.what, between, gap)
+            whole = _product(first, second, self.layers)
             if whole and whole.macs <= _macs([first.what, second.what]):
                 return whole
             return None
@@ -73,21 +74,21 @@ class Chain:
         if not may_be or not all(chain.maps for chain in self.takers):
             return False
         last = self.maps[-1]
-        tail = self.layers[last.end + 1 :]
-        wholes = [chain._after(last.what, tail) for chain in self.takers]
+        joined = [chain._first_behind(last, self.layers) for chain in self.takers]
         before = [last.what, *(chain.maps[0].what for chain in self.takers)]
-        if None in wholes or _macs(wholes) > _macs(before):
+        if None in joined or _macs(part.what for part in joined) > _macs(before):
             return False
-        for chain, whole in zip(self.takers, wholes, strict=True):
-            chain.maps[0] = chain.maps[0]._replace(what=whole)
+        for chain, part in zip(self.takers, joined, strict=True):
+            chain.maps[0] = part
         self.maps.pop()
         return True
 
-    def _after(self, before, tail):
-        """The first map and one before the chain as one; `tail` lies between."""
-        first = self.maps[0]
-        gap = tail + self.layers[: first.start]
-        return _product(before, first.what, tail + self.layers[: first.end], gap)
+    def _first_behind(self, last, layers):
+        """The first map and the last one of the layers before the chain as one."""
+        first, n = self.maps[0], len(layers)
+        moved = first._replace(start=first.start + n, end=first.end + n)
+        whole = _product(last, moved, layers + self.layers)
+        return whole and first._replace(what=whole, start=last.start - n)
 
     def averages(self) -> list:
         """Poolings that have become neighbours, as `Part`s of their product."""
@@ -151,11 +152,13 @@ def _is_linear(call, times) -> bool:
     )
 
 
-def _product(first, second, between, gap):
-    """Two maps as one, if a section has left the gap between them."""
+def _product(first, second, row):
+    """Two maps of a row of layers as one, if a section has left the gap between."""
+    gap = row[first.end + 1 : second.start]
     if not any(isinstance(layer, Seam) for layer in gap):
         return None
-    return product(first, second, [x for x in between if is_over_places(x)])
+    between = filter(is_over_places, row[first.end + 1 : second.end])
+    return product(first.what, second.what, list(between))
 
 
 def _macs(maps) -> int:

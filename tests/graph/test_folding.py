@@ -319,6 +319,14 @@ def test_what_stands_between_on_one_of_the_ways_stays_there():
     check_folded(model(inputs, [y, layers.Conv2D(4, 2)(x)]), maps=2)
 
 
+def test_of_a_factorisation_only_the_last_is_folded_into_several():
+    x = inputs = keras.Input((4,))
+    x = section(layers.Dense(7)(layers.Dense(9, name="first")(x)))
+    slim = check_folded(model(inputs, [layers.Dense(2)(x), layers.Dense(3)(x)]), maps=3)
+    # All three would be less work as two; the two at the front are the user's choice.
+    assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 2), (9, 3)]
+
+
 def test_no_fold_into_several_costs_more_than_it_saves():
     outputs = [layers.Conv2D(9, 3) for _ in range(2)]
     check_not_folded(fan(*outputs, between=1), maps=3)
