@@ -27,15 +27,6 @@ _OVER_PLACES = _POOLINGS | {
     keras.layers.GlobalAveragePooling3D,
     keras.layers.Flatten,
 }
-_UNUSUAL = (
-    "kernel_regularizer",
-    "bias_regularizer",
-    "activity_regularizer",
-    "kernel_constraint",
-    "bias_constraint",
-    "quantization_mode",
-    "lora_enabled",
-)
 _GEOMETRY = ("kernel_size", "strides", "padding", "dilation_rate", "data_format")
 
 
@@ -74,14 +65,15 @@ class LinearMap(NamedTuple):
 def is_map(layer) -> bool:
     """Whether a layer multiplies by a kernel, and does nothing else but activate.
 
-    Conservative: a layer that is not exactly Keras's, that is regularized, constrained
-    or quantized, or computes in another precision than float32, is none.
+    Conservative: a layer that is not exactly Keras's, that is regularized, constrained,
+    frozen in part or quantized, or computes in another precision than float32, is none.
     """
     return (
         type(layer) in _MAPS
         and _is_float32(layer)
         and getattr(layer, "groups", 1) == 1
-        and not any(getattr(layer, name, None) for name in _UNUSUAL)
+        and not (layer.activity_regularizer or layer.lora_enabled)
+        and all(_is_usual(weight, layer) for weight in layer.weights)
     )
 
 
@@ -174,6 +166,12 @@ def pooled_once(first, second):
 
 def _is_float32(layer) -> bool:
     return layer.dtype_policy.name == "float32"
+
+
+def _is_usual(weight, layer) -> bool:
+    """Whether a weight trains as its layer does, and as the data alone say."""
+    is_bound = weight.regularizer is not None or weight.constraint is not None
+    return weight.trainable == layer.trainable and not is_bound
 
 
 def _numbers(variable) -> np.ndarray:

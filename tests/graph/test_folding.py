@@ -505,6 +505,25 @@ def test_layers_with_something_unusual_about_them_stay(arguments):
     assert len(maps_in(slim)) == 2
 
 
+@pytest.mark.parametrize("weight", ["kernel", "bias"])
+@pytest.mark.parametrize(
+    "flag, value",
+    [
+        ("trainable", False),
+        ("regularizer", keras.regularizers.L2()),
+        ("constraint", keras.constraints.NonNeg()),
+    ],
+)
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_layers_stay_one_weight_of_which_trains_otherwise(name, flag, value, weight):
+    parts = [layers.Dense(5, name="first"), section, layers.Dense(3, name="second")]
+    network = row((4,), *parts)
+    # No config says it, as of weights that are frozen one by one.
+    setattr(getattr(network.get_layer(name), weight), flag, value)
+    slim = check_not_folded(network)
+    assert getattr(getattr(slim.get_layer(name), weight), flag) == value
+
+
 @pytest.mark.parametrize("trainable", [True, False])
 def test_layers_that_train_alike_are_folded_and_go_on_so(trainable):
     parts = [layers.Dense(n, trainable=trainable) for n in (5, 3)]
