@@ -188,6 +188,16 @@ def test_layers_over_places_stand_in_no_way(between, bias, place):
     assert kinds == [type(x).__name__ for x in between]
 
 
+@pytest.mark.parametrize("rank", [1, 3])
+def test_so_they_do_along_any_number_of_axes(rank):
+    conv, crop, average, global_average = (
+        getattr(layers, f"{kind}{rank}D")
+        for kind in ("Conv", "Cropping", "AveragePooling", "GlobalAveragePooling")
+    )
+    parts = [conv(5, 1), section, crop(1), average(2), global_average()]
+    check_folded(row((8,) * rank + (2,), *parts, layers.Dense(3)))
+
+
 @pytest.mark.parametrize(
     "between",
     [
@@ -327,6 +337,21 @@ def test_of_a_factorisation_only_the_last_is_folded_into_several():
     assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 2), (9, 3)]
 
 
+def test_what_is_folded_into_several_makes_other_folds_pay():
+    x = inputs = keras.Input((2,))
+    x = section(layers.Dense(16)(x))
+    y = layers.Dense(16)(section(layers.Dense(3)(x)))
+    # 16 to 3 and on to 16 is less work in two; 2 to 3 and on to 16, in one.
+    check_folded(model(inputs, [y, layers.Dense(1)(x)]), maps=2)
+
+
+def test_a_row_is_folded_into_several_from_its_end():
+    x = inputs = keras.Input((4,))
+    # 4 to 2 and on to 9 is less work in two.
+    x = section(layers.Dense(9)(section(layers.Dense(2)(x))))
+    check_folded(model(inputs, [layers.Dense(1)(x), layers.Dense(1)(x)]), maps=2)
+
+
 def test_no_fold_into_several_costs_more_than_it_saves():
     outputs = [layers.Conv2D(9, 3) for _ in range(2)]
     check_not_folded(fan(*outputs, between=1), maps=3)
@@ -398,6 +423,15 @@ def test_averages_that_become_neighbours_become_one():
     assert whole.strides == (2, 2)
 
 
+def test_what_followed_an_average_from_the_start_still_does():
+    sizes = [2, 2, 3]
+    first, *rest = (layers.AveragePooling2D(size) for size in sizes)
+    network = row((13, 13, 2), first, section, *rest)
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert [x.pool_size for x in slim.layers[1:]] == [(4, 4), (3, 3)]
+
+
 @pytest.mark.parametrize(
     "first, second",
     [
@@ -405,6 +439,10 @@ def test_averages_that_become_neighbours_become_one():
         (layers.AveragePooling2D(2, padding="same"), layers.AveragePooling2D(2)),
         (layers.AveragePooling2D(2), layers.AveragePooling2D(2, padding="same")),
         (layers.AveragePooling2D(2), layers.MaxPooling2D(2)),
+        (
+            layers.AveragePooling2D(2),
+            layers.AveragePooling2D(2, data_format="channels_first"),
+        ),
     ],
 )
 def test_averages_that_overlap_or_are_padded_stay_two(first, second):
@@ -558,6 +596,15 @@ def test_channels_first_and_last_are_not_mixed():
     x = layers.Dense(3)(section(first(x)))
     slim = strip_gates(keras.Model(inputs, x))
     assert len(maps_in(slim)) == 2
+
+
+def test_channels_may_come_first_everywhere():
+    first = {"data_format": "channels_first"}
+    maps = [layers.Conv2D(5, 1, **first), layers.Conv2D(3, 3, **first)]
+    averages = [layers.AveragePooling2D(size, **first) for size in (2, 2)]
+    parts = [maps[0], averages[0], section, averages[1], maps[1]]
+    slim = check_folded(row((2, 16, 12), *parts))
+    assert [x.data_format for x in slim.layers[1:]] == ["channels_first"] * 2
 
 
 def test_precision_is_that_of_the_product_in_double_precision():
