@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_layer_prune import _keras_private as private
+
 _MAPS = {
     keras.layers.Dense,
     keras.layers.Conv1D,
@@ -66,13 +68,15 @@ def is_map(layer) -> bool:
     """Whether a layer multiplies by a kernel, and does nothing else but activate.
 
     Conservative: a layer that is not exactly Keras's, that is regularized, constrained,
-    frozen in part or quantized, or computes in another precision than float32, is none.
+    frozen in part or quantized, that activates by a layer, which may have weights, or
+    computes in another precision than float32, is none.
     """
     return (
         type(layer) in _MAPS
         and _is_float32(layer)
         and getattr(layer, "groups", 1) == 1
         and not (layer.activity_regularizer or layer.lora_enabled)
+        and private.all_layers(layer) == [layer]
         and all(_is_usual(weight, layer) for weight in layer.weights)
     )
 

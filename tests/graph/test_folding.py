@@ -165,6 +165,17 @@ def test_activations_of_users_need_not_be_registered():
     check_folded(row((4,), layers.Dense(5), section, layers.Dense(3, mine)))
 
 
+def test_a_layer_that_activates_by_a_layer_with_weights_stays():
+    second = layers.Dense(3, activation=layers.PReLU(), name="second")
+    network = row((4,), layers.Dense(5), section, second)
+    # Keras makes the weights of the activation at the first call.
+    network(np.ones((1, 4), "float32"))
+    second.activation.alpha.assign([0.5, -1.0, 2.0])
+    slim = strip_gates(network)
+    assert difference(network, slim) < 1e-5
+    assert slim.get_layer("second").kernel.shape == (5, 3)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
     "between",
