@@ -141,9 +141,18 @@ def test_an_offset_before_padding_stays_where_it_is(padding):
     check_not_folded(row((9, 2), layers.Dense(5), section, second))
 
 
+def test_padding_along_one_axis_is_enough_to_keep_an_offset_where_it_is():
+    second = layers.Conv2D(3, (1, 3), padding="same")
+    check_not_folded(row((6, 6, 2), layers.Dense(5), section, second))
+
+
 def test_a_first_layer_that_leaves_places_out_is_not_applied_later():
     first = layers.Conv2D(5, 1, strides=2, use_bias=False)
     check_not_folded(row((9, 9, 2), first, section, layers.Conv2D(3, 3)))
+
+
+def test_two_wide_layers_stay_two():
+    check_not_folded(row((9, 9, 2), layers.Conv2D(5, 2), section, layers.Conv2D(3, 3)))
 
 
 def test_a_wide_first_layer_is_not_applied_after_a_pooling():
@@ -447,9 +456,12 @@ def test_what_followed_an_average_from_the_start_still_does():
     "first, second",
     [
         (layers.AveragePooling2D(3, 2), layers.AveragePooling2D(2)),
+        (layers.AveragePooling2D(2, 3), layers.AveragePooling2D(2)),
         (layers.AveragePooling2D(2, padding="same"), layers.AveragePooling2D(2)),
+        [layers.AveragePooling2D(3, padding="same") for _ in range(2)],
         (layers.AveragePooling2D(2), layers.AveragePooling2D(2, padding="same")),
         (layers.AveragePooling2D(2), layers.MaxPooling2D(2)),
+        (layers.AveragePooling2D(2), layers.Cropping2D(1)),
         (
             layers.AveragePooling2D(2),
             layers.AveragePooling2D(2, data_format="channels_first"),
@@ -639,6 +651,11 @@ def test_channels_may_come_first_everywhere():
     parts = [maps[0], averages[0], section, averages[1], maps[1]]
     slim = check_folded(row((2, 16, 12), *parts))
     assert [x.data_format for x in slim.layers[1:]] == ["channels_first"] * 2
+
+
+def test_a_dense_layer_stays_before_an_average_over_its_outputs():
+    average = layers.AveragePooling2D(2, data_format="channels_first")
+    check_not_folded(row((6, 6, 2), layers.Dense(4), section, average, layers.Dense(3)))
 
 
 def test_precision_is_that_of_the_product_in_double_precision():
