@@ -248,6 +248,24 @@ def test_no_fold_costs_more_than_it_saves():
     check_not_folded(row((16,), layers.Dense(2), section, layers.Dense(16)))
 
 
+def test_a_fold_that_costs_as_much_is_done():
+    slim = strip_gates(row((4,), layers.Dense(2), section, layers.Dense(4)))
+    assert macs(slim) == 4 * 4 == 4 * 2 + 2 * 4
+    assert len(maps_in(slim)) == 1
+
+
+def test_a_fold_that_an_average_makes_pay_is_done():
+    # 2 to 9 at once is less work at a quarter of the places, and more at all of them.
+    parts = [layers.Conv2D(2, 1), section, layers.AveragePooling2D(2)]
+    check_folded(row((8, 8, 2), *parts, layers.Conv2D(9, 1)))
+
+
+def test_a_wide_layer_is_not_folded_with_what_was_folded_over_an_average():
+    parts = [layers.Conv2D(1, 3), section, layers.Conv2D(16, 1)]
+    parts += [layers.AveragePooling2D(2), section, layers.Conv2D(1, 1)]
+    check_folded(row((8, 8, 4), *parts), maps=2)
+
+
 def test_of_a_row_only_those_are_folded_that_save_something():
     parts = [layers.Dense(2), section, layers.Dense(16), section, layers.Dense(2)]
     slim = check_folded(row((16,), *parts), maps=1)
@@ -259,10 +277,18 @@ def test_layers_that_stood_side_by_side_stay_two():
     check_not_folded(row((4,), *parts), maps=3)
 
 
-def test_neighbours_from_the_start_stay_two_even_where_one_would_be_less_work():
-    parts = [layers.Dense(9), layers.Dense(7), section, layers.Dense(3)]
-    slim = check_folded(row((4,), *parts), maps=2)
-    assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 3)]
+@pytest.mark.parametrize(
+    "parts, kernels",
+    [
+        ([layers.Dense(9), layers.Dense(7), section], [(4, 9), (9, 3)]),
+        ([layers.Dense(9), section, layers.Dense(7)], [(4, 7), (7, 3)]),
+    ],
+)
+def test_neighbours_from_the_start_stay_two_even_where_one_would_be_less_work(
+    parts, kernels
+):
+    slim = check_folded(row((4,), *parts, layers.Dense(3)), maps=2)
+    assert [tuple(x.kernel.shape) for x in maps_in(slim)] == kernels
 
 
 def test_an_activation_before_the_layers_between_keeps_layers_apart():
@@ -377,6 +403,13 @@ def test_no_fold_into_several_costs_more_than_it_saves():
     check_not_folded(fan(*outputs, between=1), maps=3)
 
 
+def test_a_later_layer_on_one_of_the_ways_pays_for_no_fold_into_several():
+    x = inputs = keras.Input((4,))
+    x = section(layers.Dense(1)(x))
+    y = layers.Dense(9)(layers.Dense(9)(x))
+    check_not_folded(model(inputs, [y, layers.Dense(1)(x)]), maps=4)
+
+
 @pytest.mark.parametrize(
     "last",
     [
@@ -441,6 +474,14 @@ def test_averages_that_become_neighbours_become_one():
     (whole,) = slim.layers[1:]
     assert whole.pool_size == (4, 6)
     assert whole.strides == (2, 2)
+
+
+def test_averages_between_which_no_map_is_left_become_one():
+    parts = [layers.AveragePooling2D(2), layers.Conv2D(5, 1), section]
+    parts += [layers.AveragePooling2D(2), layers.Conv2D(3, 2)]
+    slim = check_folded(row((13, 13, 2), *parts))
+    assert slim.layers[1].pool_size == (4, 4)
+    assert len(slim.layers) == 3
 
 
 def test_what_followed_an_average_from_the_start_still_does():
