@@ -252,6 +252,9 @@ def test_a_fold_that_costs_as_much_is_done():
     slim = strip_gates(row((4,), layers.Dense(2), section, layers.Dense(4)))
     assert macs(slim) == 4 * 4 == 4 * 2 + 2 * 4
     assert len(maps_in(slim)) == 1
+    slim = strip_gates(fan(layers.Dense(1), layers.Dense(1), between=1))
+    assert macs(slim) == 36 * (2 + 2) == 36 * (2 + 1 + 1)
+    assert len(maps_in(slim)) == 2
 
 
 def test_a_fold_that_an_average_makes_pay_is_done():
@@ -375,11 +378,15 @@ def test_what_stands_between_on_one_of_the_ways_stays_there():
     check_folded(model(inputs, [y, layers.Conv2D(4, 2)(x)]), maps=2)
 
 
-def test_of_a_factorisation_only_the_last_is_folded_into_several():
+@pytest.mark.parametrize("parts", [[8], [8, section, 7]])
+def test_of_a_factorisation_only_the_last_is_folded_into_several(parts):
     x = inputs = keras.Input((4,))
-    x = section(layers.Dense(7)(layers.Dense(9, name="first")(x)))
+    x = layers.Dense(9)(x)
+    for part in parts:
+        x = section(x) if part is section else layers.Dense(part)(x)
+    x = section(x)
     slim = check_folded(model(inputs, [layers.Dense(2)(x), layers.Dense(3)(x)]), maps=3)
-    # All three would be less work as two; the two at the front are the user's choice.
+    # All of it would be less work as two; the two at the front are the user's choice.
     assert [tuple(x.kernel.shape) for x in maps_in(slim)] == [(4, 9), (9, 2), (9, 3)]
 
 
@@ -464,6 +471,17 @@ def test_a_made_shortcut_is_folded_into_a_section_that_is_decided_later():
     assert difference(network, slim) < 1e-5
     assert len(maps_in(network)) == 3
     assert len(maps_in(slim)) == 2
+
+
+def test_a_layer_is_folded_into_one_whose_gate_opens_later():
+    x = inputs = keras.Input((4,))
+    x = section(layers.Dense(3)(x))
+    x = GatedLayer(layers.Dense(3), gate(0.4), name="undecided")(x)
+    network = model(inputs, x)
+    (closed,) = (g for g in find_gates(network) if float(g.probability) == 0.0)
+    network = Retrace([closed]).rebuild(network)
+    network.get_layer("undecided").gate.probability.assign(1.0)
+    check_folded(network)
 
 
 def test_averages_that_become_neighbours_become_one():
@@ -625,6 +643,7 @@ def test_what_is_folded_has_the_precision_of_the_network_not_that_of_the_session
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         slim = check_folded(network)
+        assert difference(network, not_folded(network)) < 1e-6
     finally:
         keras.config.set_dtype_policy(before)
     assert [x.dtype_policy.name for x in slim.layers[1:]] == ["float32"] * 2
@@ -649,6 +668,13 @@ def test_layers_stay_one_weight_of_which_trains_otherwise(name, flag, value, wei
     assert getattr(getattr(slim.get_layer(name), weight), flag) == value
 
 
+def test_layers_with_adapters_stay_if_they_are_frozen_too():
+    parts = [layers.Dense(5, lora_rank=1), section, layers.Dense(3)]
+    network = row((4,), *parts)
+    network.trainable = False
+    check_not_folded(network)
+
+
 @pytest.mark.parametrize("trainable", [True, False])
 def test_layers_that_train_alike_are_folded_and_go_on_so(trainable):
     parts = [layers.Dense(n, trainable=trainable) for n in (5, 3)]
@@ -670,6 +696,20 @@ def test_subclassed_layers_stay(kinds):
 def test_grouped_convolutions_stay():
     grouped = layers.Conv2D(4, 1, groups=2)
     check_not_folded(row((4, 4, 2), grouped, section, layers.Conv2D(3, 1)))
+
+
+def test_layers_of_a_model_in_a_wrapper_stay():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(5), layers.Dense(2)])
+    x = inputs = keras.Input((3, 4))
+    x = layers.Dense(3)(section(layers.Dense(5)(x)))
+    network = model(inputs, [x, layers.TimeDistributed(inner)(inputs)])
+    check_folded(network, maps=3)
+
+
+def test_a_layer_that_was_called_on_a_named_argument_stays():
+    inputs = keras.Input((4,))
+    x = section(layers.Dense(5)(inputs=inputs))
+    check_not_folded(model(inputs, layers.Dense(3)(x)))
 
 
 def test_sequences_with_a_mask_stay():
@@ -820,6 +860,17 @@ def test_a_network_with_a_seam_is_rebuilt_again_and_again():
     slim = strip_gates(network)
     assert difference(network, slim) < 1e-5
     assert len(maps_in(slim)) == 1
+
+
+def test_seams_of_different_sessions_have_names_of_their_own():
+    parts = [layers.Dense(5), section, layers.Dense(4), section, layers.Dense(3)]
+    network = row((4,), *parts)
+    for gate_ in find_gates(network):
+        closed = next(g for g in find_gates(network) if g.name == gate_.name)
+        # Keras counts from one again, as where a half-pruned model is loaded.
+        keras.utils.clear_session()
+        network = Retrace(closed=[closed]).rebuild(network)
+    check_folded(network)
 
 
 def test_sections_behind_a_seam_are_found():

@@ -206,15 +206,19 @@ class NoConfig(keras.layers.Dense):
         super().__init__(FEATURES, **kwargs)
 
 
-def network_that_cannot_be_rebuilt():
-    x = inputs = keras.Input((FEATURES,))
-    x = NoConfig("secret", name="opaque")(x)
-    x = keras.layers.Add()([x, gate("gate_0")(keras.layers.Dense(FEATURES)(x))])
+def network_that_cannot_be_rebuilt(place="stem"):
+    layers = {name: keras.layers.Dense(FEATURES) for name in ("stem", "section")}
+    layers[place] = NoConfig("secret", name="opaque")
+    inputs = keras.Input((FEATURES,))
+    x = layers["stem"](inputs)
+    x = keras.layers.Add()([x, gate("gate_0")(layers["section"](x))])
     return keras.Model(inputs, x)
 
 
-def test_a_network_that_cannot_be_rebuilt_is_refused_before_the_first_batch():
-    model = compiled(network_that_cannot_be_rebuilt())
+# A section is made again as often as another one leaves before it.
+@pytest.mark.parametrize("place", ["stem", "section"])
+def test_a_network_that_cannot_be_rebuilt_is_refused_before_the_first_batch(place):
+    model = compiled(network_that_cannot_be_rebuilt(place))
     before = weights(model)
     with pytest.raises(ValueError, match="(?s)`opaque` of class NoConfig.*`get_config"):
         model.fit(X, X, epochs=9, verbose=0, callbacks=[PruneSections()])
