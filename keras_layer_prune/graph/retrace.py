@@ -119,12 +119,7 @@ class Retrace:
         for old in {id(x): x for x in outputs if not values.is_zero(x)}.values():
             operation, new = private.producer(old), values.tensor(old)
             is_gone = id(operation) not in self._clones
-            is_nested = private.graph_of(operation) is not None
-            if (
-                is_gone
-                and not is_nested
-                and private.producer(new).name != operation.name
-            ):
+            if is_gone and private.producer(new).name != operation.name:
                 same = keras.layers.Identity(name=operation.name, dtype=new.dtype)
                 values.update([old], [same(new)])
 
