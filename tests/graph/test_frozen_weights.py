@@ -53,6 +53,17 @@ def test_frozen_weights_stay_frozen_without_gates(rebuild, theta):
     assert smaller == {name: before[name] for name in smaller}
 
 
+@pytest.mark.parametrize("rebuild", [strip_gates, remove_closed_sections])
+def test_models_that_are_frozen_as_wholes_stay_so(rebuild):
+    network = half_frozen(1.0)
+    network.get_layer("row").trainable = False
+    smaller = rebuild(network)
+    assert smaller.get_layer("row").trainable is False
+    assert smaller.trainable is True
+    network.trainable = False
+    assert rebuild(network).trainable is False
+
+
 def test_frozen_weights_stay_frozen_with_gates():
     network = half_frozen()
     assert trains(gate_sections(network)) == trains(network)
