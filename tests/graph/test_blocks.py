@@ -121,6 +121,18 @@ def test_a_rectifier_behind_a_rectifier_goes_with_the_section_between_them():
     assert [type(x).__name__ for x in slim.layers].count("ReLU") == 1
 
 
+def test_a_rectifier_that_goes_in_one_place_stays_in_another():
+    shared = layers.ReLU(name="shared")
+    inputs = keras.Input((4,))
+    x = layers.ReLU()(layers.Dense(4)(shared(layers.Dense(4)(inputs))))
+    x = layers.Add()([x, gate(0.0)(layers.Dense(4, name="gone")(x))])
+    # The output cannot keep its name, which the first call still has.
+    network = model(inputs, shared(x))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert [type(x).__name__ for x in slim.layers].count("ReLU") == 2
+
+
 @pytest.mark.parametrize(
     "second",
     [
