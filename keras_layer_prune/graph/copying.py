@@ -8,6 +8,7 @@ import numpy as np
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import sentence
 from keras_layer_prune.graph.operations import is_function_of_keras
+from keras_layer_prune.graph.traced_macs import keep_counts
 
 
 def copy_state(old, new):
@@ -29,6 +30,7 @@ def copy_state(old, new):
     # From outside to inside: setting a layer's flag sets all those in it, and a
     # weight's own may differ.
     for source, target in layers:
+        keep_counts(source, target)
         target.trainable = source.trainable
         _call(_copy_what_files_hold, source, target)
         _copy_running_states(source, target)

@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-# Tracing takes a hundredth of a second, and costs are asked for once for every gate.
+# Tracing takes some hundredths of a second, and costs are asked for at every look at a
+# network.
 _COUNTED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -37,6 +38,19 @@ def traced_macs(layer, arguments) -> int:
     if specs not in counted:
         counted[specs] = _count(layer, arguments, specs)
     return counted[specs]
+
+
+def keep_counts(old, new):
+    """Have an exact copy of a layer counted as the old one was.
+
+    Every pruning event makes copies of all layers that stay.
+
+    Args:
+        old: Built Keras layer.
+        new: Built Keras layer with the same parts and weights.
+    """
+    if old in _COUNTED:
+        _COUNTED[new] = dict(_COUNTED[old])
 
 
 def _count(layer, arguments, specs) -> int:

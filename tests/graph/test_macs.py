@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from gated_networks import randomized
 
-from keras_layer_prune import summarize
+from keras_layer_prune import BernoulliGate, GatedModel, summarize
 from keras_layer_prune.graph.macs import call_macs
 from keras_layer_prune.graph.traced_macs import traced_macs
 
@@ -335,6 +335,31 @@ def test_a_trace_leaves_no_losses_behind():
     layer(inputs)
     traced_macs(layer, ((inputs,), {}))
     assert layer.losses == []
+
+
+class OfAUser(layers.Layer):
+    """It notes when it is called: to be counted, it has to be traced."""
+
+    calls = 0
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(4, 4))
+
+    def call(self, inputs):
+        type(self).calls += 1
+        return keras.ops.matmul(inputs, self.kernel)
+
+
+def test_a_copy_of_a_layer_that_was_counted_is_not_traced_again():
+    x = inputs = keras.Input((4,))
+    for _ in range(3):
+        x = layers.Add()([x, BernoulliGate()(OfAUser()(x))])
+    model = GatedModel(keras.Model(inputs, x))
+    macs = summarize(model.network, latency=False).macs
+    model.decide(closed=model.gates[:1])
+    called = OfAUser.calls
+    assert summarize(model.network, latency=False).macs == macs * 2 // 3 == 2 * 4 * 4
+    assert OfAUser.calls == called
 
 
 def test_unknown_sizes_count_as_one():
