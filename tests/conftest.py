@@ -13,3 +13,11 @@ import pytest  # noqa: E402
 def fixed_seed():
     """Every test starts from the same random state."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def policy():
+    """Sets a policy, and the former one again after the test."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.anatomy import (
     count_macs,
+    gone,
     layers_at_work,
     saved,
 )
@@ -59,9 +60,8 @@ def gated_sections(network) -> list[GatedSection]:
 
 def _section(gate, whole, network) -> GatedSection:
     rest = layers_at_work(network, closed={gate})
-    remaining = {use.layer for use in rest}
-    layers = [use.layer for use in whole if use.layer not in remaining]
-    layers = [layer for layer in dict.fromkeys(layers) if layer is not gate]
+    left = dict.fromkeys(use.layer for use in gone(whole, rest))
+    layers = [layer for layer in left if layer is not gate]
     return GatedSection(gate.name, gate, layers, **saved(whole, rest))
 
 

@@ -626,26 +626,19 @@ def test_layers_with_something_unusual_about_them_stay(arguments):
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
-def test_layers_stay_in_a_network_of_another_precision(dtype):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        network = row((4,), layers.Dense(5), section, layers.Dense(3))
-    finally:
-        keras.config.set_dtype_policy(before)
+def test_layers_stay_in_a_network_of_another_precision(policy, dtype):
+    policy(dtype)
+    network = row((4,), layers.Dense(5), section, layers.Dense(3))
+    policy("float32")
     check_not_folded(network)
 
 
-def test_what_is_folded_has_the_precision_of_the_network_not_that_of_the_session():
+def test_what_is_folded_has_the_precision_of_its_network_not_of_the_session(policy):
     pools = [layers.AveragePooling2D(2), section, layers.AveragePooling2D(2)]
     network = row((9, 9, 2), layers.Dense(5), section, *pools, layers.Dense(3))
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        slim = check_folded(network)
-        assert difference(network, not_folded(network)) < 1e-6
-    finally:
-        keras.config.set_dtype_policy(before)
+    policy("mixed_bfloat16")
+    slim = check_folded(network)
+    assert difference(network, not_folded(network)) < 1e-6
     assert [x.dtype_policy.name for x in slim.layers[1:]] == ["float32"] * 2
 
 

@@ -530,15 +530,12 @@ def test_what_is_no_model_is_refused():
         klp.gate_sections("ResNet50")
 
 
-def test_gates_do_not_round_what_they_multiply():
+def test_gates_do_not_round_what_they_multiply(policy):
     x = inputs = keras.Input((8,))
     network = keras.Model(inputs, dense_section(x))
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        gated = klp.gate_sections(network, initial_probability=1.0)
-    finally:
-        keras.config.set_dtype_policy(before)
+    policy("mixed_float16")
+    gated = klp.gate_sections(network, initial_probability=1.0)
+    policy("float32")
     (gate,) = find_gates(gated)
     assert gate.compute_dtype == "float32"
     # Beyond what 16 bits can hold.

@@ -10,14 +10,6 @@ import keras_layer_prune as klp
 layers = keras.layers
 
 
-@pytest.fixture
-def policy():
-    """Sets a policy, and the former one again after the test."""
-    before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
-    keras.config.set_dtype_policy(before)
-
-
 def opened():
     """A gate that is the identity."""
     return klp.BernoulliGate(initial_probability=1.0, trainable=False)

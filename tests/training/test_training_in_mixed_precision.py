@@ -24,14 +24,6 @@ from keras_layer_prune import GaussianScaleMixturePrior, PruneSections
 TOLERANCES = {"mixed_float16": 2e-3, "mixed_bfloat16": 2e-2}
 
 
-@pytest.fixture
-def policy():
-    """Sets a policy, and the former one again after the test."""
-    before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
-    keras.config.set_dtype_policy(before)
-
-
 def trained(gate_gradient="first_order", draws="row"):
     """Thetas of every step and the weights at the end, for the policy that is set."""
     keras.utils.set_random_seed(0)
