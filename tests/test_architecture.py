@@ -89,6 +89,10 @@ def test_private_names_of_keras_live_in_one_file():
     assert files_that_import("keras.src") == {"_keras_private.py"}
 
 
+def test_private_names_of_tensorflow_live_in_one_file():
+    assert files_that_import("tensorflow.python") == {"training/step_graphs.py"}
+
+
 def names_of_others(file):
     """Names with an underscore that a file looks up in what is not its own `self`.
 

@@ -42,6 +42,7 @@ from keras_layer_prune.training.gate_update import DEFAULT_PRICE
 from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
 from keras_layer_prune.training.replicas import reducible, replicas
 from keras_layer_prune.training.shrink import shrink
+from keras_layer_prune.training.step_graphs import StepGraphs
 from keras_layer_prune.training.train_size import (
     checked_train_size,
     infer_train_size,
@@ -126,6 +127,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         self._data_loss = keras.metrics.Mean(name="data_loss")
         self.estimator_seed = keras.random.SeedGenerator(0)
         self._gates_of_step: frozenset = frozenset()
+        self.step_graphs = StepGraphs()
         self.built = True
 
     def hold_under_prior(self, weights):
@@ -382,11 +384,18 @@ class GatedModel(private.BuiltBeforeItsStep):
             Dictionary of the metrics, with `expected_sections`, the sum of the gates'
             probabilities, and `sections`, how many the network still has.
         """
+        self.step_graphs.note()
         return reducible(training_step(self, data))
 
     def test_step(self, data):
         """One step of an evaluation; see `keras.Model.test_step`."""
+        self.step_graphs.note()
         return reducible(super().test_step(data))
+
+    def predict_step(self, data):
+        """One step of a prediction; see `keras.Model.predict_step`."""
+        self.step_graphs.note()
+        return super().predict_step(data)
 
     @property
     def sections(self) -> int:

@@ -41,8 +41,11 @@ def shrink(model, closed, opened):
     # `fit` looks the training function up at every step, the others on every call.
     is_training = model.train_function is not None
     model.test_function = None
+    # TensorFlow tracks this one by itself, until it is deleted.
+    del model.predict_function
     model.predict_function = None
     model.train_function = None
+    model.step_graphs.release()
     if is_training:
         model.make_train_function()
 

@@ -4,6 +4,8 @@ import gc
 import weakref
 
 import keras
+import pytest
+import tensorflow as tf
 from small_models import (
     FEATURES,
     actions,
@@ -71,6 +73,8 @@ class LooksBack(keras.callbacks.Callback):
                     model.train_function,
                     idle,
                     idle.kernel.value,
+                    # The memory itself, which a graph that took it in keeps as well.
+                    idle.kernel.value.handle,
                 )
             ]
 
@@ -87,8 +91,77 @@ def test_the_old_network_is_freed_while_the_training_goes_on():
     prune_idle(model, look, PruneSections(verbose=0), validation_data=(x, y))
     assert actions(model)["gate_idle"] == "removed"
     epoch = next(e["epoch"] for e in model.pruning_log if e["action"] == "removed")
-    assert look.alive[:epoch] == [5] * epoch
+    assert look.alive[:epoch] == [6] * epoch
     assert look.alive[epoch:] == [0] * (7 - epoch)
+
+
+def once_removed(**ways):
+    """A model that trained, was called in all ways and lost its first section.
+
+    With it, whether the memory of that section's kernel and of its slots is free.
+    """
+    model = compiled(
+        chain((1.0, 1.0), layer={"activation": "silu"}),
+        "adam",
+        **{"run_eagerly": False, **ways},
+    )
+    x, y = data(8)
+    model.fit(x, y, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    lost = [
+        weakref.ref(variable.value.handle)
+        for variable in [*model.network.variables, *model.optimizer.variables]
+        if "section_0" in variable.path and "kernel" in variable.path
+    ]
+    assert len(lost) == 3  # Adam has two slots for it
+    model.decide(closed=[model.gates[0]])
+    gc.collect()
+    return model, all(ref() is None for ref in lost)
+
+
+@pytest.mark.parametrize(
+    "precision, ways",
+    [
+        ("float32", {}),
+        ("float32", {"jit_compile": True}),
+        ("float32", {"steps_per_execution": 2}),
+        ("mixed_float16", {}),  # in which Keras steps in a branch
+    ],
+    ids=["plainly", "with_xla", "several_steps_at_once", "with_scaled_loss"],
+)
+def test_no_function_that_was_traced_keeps_the_memory(precision, ways, policy):
+    policy(precision)
+    model, is_free = once_removed(**ways)
+    assert is_free
+    x, y = data(8)
+    model.fit(x, y, verbose=0)
+    assert model.predict(x, verbose=0).shape == (8, 1)
+
+
+class WithOwnFunction(keras.layers.Layer):
+    """Calls a function of the user's, which is traced once for all networks."""
+
+    @staticmethod
+    @tf.function(jit_compile=False)
+    def function(x):
+        return tf.nn.silu(x)
+
+    def call(self, x):
+        return self.function(x)
+
+
+def test_a_function_that_outlives_a_network_still_has_its_gradient():
+    inputs = keras.Input((FEATURES,))
+    x = WithOwnFunction()(keras.layers.Dense(FEATURES, name="first")(inputs))
+    x = keras.layers.Add()([x, gate("gate")(keras.layers.Dense(FEATURES)(x))])
+    model = compiled(keras.Model(inputs, x), "sgd", run_eagerly=False)
+    x, _ = data(8)
+    model.evaluate(x, x, verbose=0)  # of which it needs no gradient
+    model.decide(closed=model.gates)
+    before = model.network.get_layer("first").kernel.numpy()
+    model.fit(x, x, verbose=0)
+    assert (model.network.get_layer("first").kernel.numpy() != before).any()
 
 
 def network_of_words():
