@@ -47,8 +47,20 @@ def _masked_outputs(call, masked) -> set[int]:
         inside = masked_tensors(inner, masked_arguments(call, inner, masked))
         pairs = zip(outputs, inner.outputs, strict=True)
         return {id(out) for out, own in pairs if id(own) in inside}
-    symbolic = {id(x) for x in outputs if private.mask_of(x) is not None}
-    return {id(x) for x in outputs} if _hands_on(call, masked) else symbolic
+    if _hands_on(call, masked):
+        return {id(x) for x in outputs}
+    if _has_lost_mask(call, masked):
+        # What the symbolic output has was made of the mask that is gone.
+        return set()
+    return {id(x) for x in outputs if private.mask_of(x) is not None}
+
+
+def _has_lost_mask(call, masked) -> bool:
+    """Whether an operand's mask has been taken away, but for the symbolic tensor's."""
+    # A mask that is an argument does not get lost.
+    return call.kwargs.get("mask") is None and any(
+        private.mask_of(x) is not None and id(x) not in masked for x in call.operands
+    )
 
 
 def _hands_on(call, masked) -> bool:

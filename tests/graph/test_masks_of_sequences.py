@@ -83,6 +83,34 @@ def test_nested_models_get_masks_that_no_graph_shows(join, branch_of, where):
     assert "section" not in names_in(slim)
 
 
+def attended(x):
+    """What shows whether `x` has a mask when the network runs."""
+    return layers.MultiHeadAttention(2, 4)(x, x)
+
+
+def after_attention_that_leaves():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    return tokens, layers.Add()([x, gate(0.0)(attention(x))])
+
+
+def test_a_sum_gets_no_mask_where_attention_took_it_from_an_operand():
+    tokens, x = after_attention_that_leaves()
+    network = model(tokens, attended(x))
+    slim = strip_gates(network)
+    assert max_difference(network, slim, TOKENS) < 1e-5
+    assert "section" not in names_in(slim)
+
+
+def test_a_mask_that_is_an_argument_is_not_taken_away():
+    tokens, x = after_attention_that_leaves()
+    # Keras gives it the mask of the symbolic tensor as an argument.
+    x = layers.BatchNormalization()(x)
+    x = layers.Add()([x, gate(0.0)(layers.Dense(4, "tanh")(x))])
+    network = model(tokens, attended(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
