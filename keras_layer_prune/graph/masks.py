@@ -21,12 +21,16 @@ def masked_tensors(functional, inputs=None) -> set[int]:
     ever = set(now)
     for call in private.calls(functional):
         outputs = _masked_outputs(call, now)
-        if is_keras(call.operation, "MultiHeadAttention"):
-            # It takes the masks away from what it is called on.
+        if takes_masks(call):
             now -= {id(x) for x in call.operands}
         now |= outputs
         ever |= outputs
     return ever
+
+
+def takes_masks(call) -> bool:
+    """Whether a call takes the masks away from what it is called on, for all others."""
+    return is_keras(call.operation, "MultiHeadAttention")
 
 
 def masked_arguments(call, inner, masked) -> list[bool]:

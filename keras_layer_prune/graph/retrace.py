@@ -21,7 +21,7 @@ from keras_layer_prune.graph.cloning import (
     without_initial_values,
 )
 from keras_layer_prune.graph.copying import copy_state
-from keras_layer_prune.graph.masks import masked_arguments, masked_tensors
+from keras_layer_prune.graph.masks import masked_arguments, masked_tensors, takes_masks
 from keras_layer_prune.graph.operations import (
     is_addition,
     is_difference,
@@ -100,8 +100,13 @@ class Retrace:
         )
         masks = masked_tensors(functional, masked)
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
-        for call in needed_calls(functional, statuses):
-            values.update(call.outputs, self._call_again(call, values))
+        needed = {id(x.outputs[0]) for x in needed_calls(functional, statuses)}
+        for call in calls:
+            if id(call.outputs[0]) in needed:
+                values.update(call.outputs, self._call_again(call, values))
+            elif takes_masks(call):
+                # What comes after it goes on without them.
+                values.drop_masks(call.operands)
         if inputs is None:
             self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(

@@ -40,6 +40,14 @@ class Values:
         """Whether a tensor may carry a mask when the graph runs."""
         return id(old) in self.masked
 
+    def drop_masks(self, old):
+        """Go on without the masks of some old tensors, where they may carry any."""
+        # What nothing else needs has no new tensor.
+        for key in self.masked & {id(x) for x in old} & self._values.keys():
+            # A raw operation passes none on.
+            self._values[key] = keras.ops.copy(self._values[key])
+            self.masked.remove(key)
+
     def tensor(self, old, call=None):
         """The new tensor for an old one; zeros if that is what it became.
 

@@ -111,6 +111,19 @@ def test_a_mask_that_is_an_argument_is_not_taken_away():
     assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
 
 
+def test_what_attention_that_left_had_unmasked_stays_unmasked():
+    queries, tokens = keras.Input((3, 4)), keras.Input((6,), dtype="int32")
+    memory = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    x = layers.MultiHeadAttention(2, 4, name="section")(queries, memory)
+    x = layers.Add()([queries, gate(0.0)(x)])
+    x = layers.MultiHeadAttention(2, 4)(x, memory)
+    network = model([queries, tokens], x)
+    slim = strip_gates(network)
+    rows = np.random.default_rng(0).normal(size=(3, 3, 4)).astype("float32")
+    assert max_difference(network, slim, [rows, TOKENS]) < 1e-5
+    assert "section" not in names_in(slim)
+
+
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
