@@ -119,7 +119,8 @@ def new_input(tensor):
         sparse=tensor.sparse,
         ragged=tensor.ragged,
         optional=getattr(producer(tensor), "optional", False),
-        name=tensor.name,
+        # Not the tensor's, which Keras makes up for one without a name.
+        name=producer(tensor).name,
     )
 
 
