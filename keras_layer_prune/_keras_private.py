@@ -113,15 +113,17 @@ def input_structure(functional):
 
 def new_input(tensor):
     """A new input like an old one, an `InputLayer`'s attributes included."""
-    return keras.Input(
+    new = keras.Input(
         batch_shape=tensor.shape,
         dtype=tensor.dtype,
         sparse=tensor.sparse,
         ragged=tensor.ragged,
         optional=getattr(producer(tensor), "optional", False),
-        # Not the tensor's, which Keras makes up for one without a name.
         name=producer(tensor).name,
     )
+    # Another one, if it was given none: by it dictionaries and signatures are read.
+    new.name = tensor.name
+    return new
 
 
 def output_structure(functional):

@@ -96,10 +96,13 @@ def test_outputs_that_become_the_same_tensor_are_both_returned():
     assert set(slim(np.ones((1, 4)))) == {"before", "after"}
 
 
-def test_an_input_without_a_name_keeps_the_one_of_its_layer():
+def test_an_input_without_a_name_keeps_both_that_keras_makes_up():
     inputs = keras.Input((4,))
     network = keras.Model(inputs, residual(inputs, 1.0))
-    assert strip_gates(network).layers[0].name == network.layers[0].name
+    slim = strip_gates(network)
+    assert slim.layers[0].name == network.layers[0].name
+    assert slim.inputs[0].name == network.inputs[0].name
+    assert slim.layers[0].name != slim.inputs[0].name
 
 
 def test_the_name_of_the_network_stays():
