@@ -9,6 +9,7 @@ the old network, and the weights of what was removed, can be freed.
 """
 
 import collections
+from typing import Any
 
 import keras
 from keras import tree
@@ -67,18 +68,34 @@ class Retrace:
         self._instead = dict(instead or {})
         self._touched = self._gates | set(self._instead)
         self._seams = Seams()
-        self._clones: dict[int, object] = {}
-        self._nested: dict[tuple, keras.Model] = {}
+        self._clones: dict[int, Any] = {}
         self._names: set[str] = set()
+        # What is called by itself, not by a layer around it.
+        self._called: set[int] = set()
         self._times: collections.Counter = collections.Counter()
         self.copies: list[tuple] = []
 
     def rebuild(self, model) -> keras.Model:
         """The rewritten model, with the weights and output names of the old one."""
+        self._count_uses_in(private.graph_of(model))
         new_model = self._rebuild_graph(model)
         for old, new in self.copies:
             copy_state(old, new)
         return new_model
+
+    def _count_uses_in(self, functional):
+        for call in private.calls(functional):
+            self._count_use(call.operation)
+
+    def _count_use(self, operation):
+        """Count how many places use an operation, wherever in the network they are."""
+        self._times[id(operation)] += 1
+        if self._times[id(operation)] > 1:
+            return
+        if private.graph_of(operation) is not None:
+            self._count_uses_in(private.graph_of(operation))
+        for part in _parts_of(operation):
+            self._count_use(part)
 
     def _rebuild_graph(self, model, inputs=None, name=None, masked=None):
         """Rebuild a model.
@@ -92,8 +109,7 @@ class Retrace:
         functional = private.graph_of(model)
         calls = private.calls(functional)
         self._names |= {call.operation.name for call in calls}
-        # How often each operation is called by itself, not by a layer around it.
-        self._times.update(id(call.operation) for call in calls)
+        self._called |= {id(call.operation) for call in calls}
         statuses = tensor_statuses(functional, self._closed, inputs)
         new_inputs = tree.map_structure(
             private.new_input, private.input_structure(functional)
@@ -212,19 +228,16 @@ class Retrace:
         inner = private.graph_of(operation)
         known = nested_statuses(call, inner, values.statuses)
         if self._times[id(operation)] > 1:
-            # One copy serves all calls. Two of them, made for different zeros, would
+            # One copy serves all uses. Two of them, made for different zeros, would
             # share layers, and Keras does not load those as shared again.
             known = [Status.LIVE] * len(known)
             masked = [True] * len(known)
         else:
             masked = masked_arguments(call, inner, values.masked)
-        key = (id(operation), *known)
-        if key not in self._nested:
-            variants = sum(k[0] == id(operation) for k in self._nested)
-            name = f"{operation.name}_{variants}" if variants else operation.name
-            new = self._rebuild_graph(operation, known, name, masked)
-            self._nested[key] = new
-        live = iter(tree.flatten(self._nested[key](*args, **kwargs)))
+        if id(operation) not in self._clones:
+            new = self._rebuild_graph(operation, known, masked=masked)
+            self._clones[id(operation)] = new
+        live = iter(tree.flatten(self._clones[id(operation)](*args, **kwargs)))
         # Outputs that are zero keep their place; nobody will read them.
         outcome = output_statuses(inner, self._closed, known)
         return [None if s == Status.ZERO else next(live) for s in outcome]
@@ -243,6 +256,7 @@ class Retrace:
         if isinstance(layer, GatedLayer):
             return self._part(layer.layer, layer)(*args, **kwargs)
         addition = keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
+        addition = self._clones.setdefault(id(layer), addition)
         return addition([kept, self._call_row(layer.section, layer, args[0])])
 
     def _call_row(self, part, former_owner, x):
@@ -255,12 +269,21 @@ class Retrace:
                 x = new(*self._sewn(layer, (x,)))
         return x
 
-    def _clone_gated(self, layer):
-        """A copy of a layer with a gate, the parts inside it rewritten."""
-        if not self._is_touched(layer):
-            return self._clone(layer)
+    def _clone_gated(self, layer, name=None):
+        """The one copy of a layer with a gate, of copies of its parts if need be."""
+        if not self._is_remade(layer):
+            return self._clone(layer, name)
+        if id(layer) not in self._clones:
+            new = self._gated_anew(layer, name or layer.name)
+            if not layer.trainable:
+                # As for a model: only then, and parts are set apart later.
+                new.trainable = False
+            self._clones[id(layer)] = new
+        return self._clones[id(layer)]
+
+    def _gated_anew(self, layer, name):
         gate = self._clone(layer.gate)
-        own = {"name": layer.name, "dtype": layer.dtype_policy}
+        own = {"name": name, "dtype": layer.dtype_policy}
         if isinstance(layer, GatedLayer):
             return GatedLayer(self._part(layer.layer), gate, **own)
         shortcut = None if layer.shortcut is None else self._part(layer.shortcut)
@@ -273,11 +296,14 @@ class Retrace:
         """
         name = layer.name
         if former_owner is not None and id(layer) not in self._clones:
-            is_its_own = id(layer) in self._times or _inherits_name(layer, former_owner)
+            is_called = id(layer) in self._called
+            is_its_own = is_called or _inherits_name(layer, former_owner)
             if name in self._names and not is_its_own:
                 name = free_name(f"{former_owner.name}_{name}", self._names)
             self._names.add(name)
-        if private.graph_of(layer) is None or not self._is_touched(layer):
+        if isinstance(layer, GatedResidual | GatedLayer):
+            return self._clone_gated(layer, name)
+        if private.graph_of(layer) is None or not self._is_remade(layer):
             return self._clone(layer, name)
         if id(layer) not in self._clones:
             # What it is called on may carry masks, which no graph shows.
@@ -309,6 +335,16 @@ class Retrace:
     def _is_touched(self, layer) -> bool:
         return any(inner in self._touched for inner in private.all_layers(layer))
 
+    def _is_remade(self, layer) -> bool:
+        """Whether the parts of a layer are to be copied one by one.
+
+        A copy of the whole would have new ones in the place of those that are used
+        elsewhere too.
+        """
+        inside = private.all_layers(layer)
+        is_shared = any(self._times[id(inner)] > 1 for inner in inside)
+        return is_shared or self._is_touched(layer)
+
 
 def free_name(name, taken) -> str:
     """The name, or a longer one if it is among those that are taken; then it is, too.
@@ -331,6 +367,16 @@ def edge(call, tensor) -> tuple[int, int]:
 def around(call) -> tuple[int]:
     """A key for the place around the layer that is called."""
     return (id(call.outputs[0]),)
+
+
+def _parts_of(layer) -> list:
+    """What a layer with a gate calls."""
+    if isinstance(layer, GatedLayer):
+        return [layer.layer, layer.gate]
+    if isinstance(layer, GatedResidual):
+        parts = (layer.section, layer.shortcut, layer.gate)
+        return [part for part in parts if part is not None]
+    return []
 
 
 def _kept_outputs(functional, statuses, inputs):

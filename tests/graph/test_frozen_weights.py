@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from gated_networks import dense, gate, model
+from gated_networks import dense, gate, layers_in, model
 
 from keras_layer_prune import (
     GatedLayer,
@@ -67,3 +67,16 @@ def test_models_that_are_frozen_as_wholes_stay_so(rebuild):
 def test_frozen_weights_stay_frozen_with_gates():
     network = half_frozen()
     assert trains(gate_sections(network)) == trains(network)
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_gated_layer_that_is_made_of_new_parts_stays_frozen(make):
+    row = keras.Sequential([GatedLayer(dense(), gate(0.0)), dense("inner")])
+    frozen = make(row, gate=gate(0.4), name="frozen")
+    network = keras.Sequential([keras.Input((4,)), frozen])
+    frozen.trainable = False
+    row.layers[-1].trainable = True
+    copy = remove_closed_sections(network).get_layer("frozen")
+    assert copy.trainable is False
+    trains = {x.name for x in layers_in(copy) if x.trainable and x.weights}
+    assert trains == {"inner"}

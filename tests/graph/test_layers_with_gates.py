@@ -95,6 +95,74 @@ def test_a_section_shared_by_two_gated_layers_stays_shared():
     assert slim.count_params() == 4 * 4 + 4
 
 
+def one_layer():
+    return dense("shared")
+
+
+def row():
+    return keras.Sequential([dense("shared")])
+
+
+def nested_network():
+    x = keras.Input((4,))
+    return keras.Model(x, dense("shared")(x))
+
+
+def network_with_a_gate():
+    x = keras.Input((4,))
+    return keras.Model(x, dense("shared")(residual(x, 0.0)))
+
+
+def has_it_once(network):
+    return sum("shared/kernel" in weight.path for weight in network.weights) == 1
+
+
+@pytest.mark.parametrize(
+    ("theta", "rebuild"),
+    [(0.4, remove_closed_sections), (1.0, remove_closed_sections), (1.0, strip_gates)],
+)
+@pytest.mark.parametrize("part", [one_layer, row, nested_network, network_with_a_gate])
+def test_a_section_that_is_used_elsewhere_too_stays_shared(part, theta, rebuild):
+    # Copies of its own for each use would train apart.
+    section = part()
+    gated = [make(section, gate=gate(theta)) for make in (GatedResidual, GatedLayer)]
+    network = sequential(section, *gated)
+    smaller = rebuild(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert has_it_once(smaller)
+
+
+def as_a_shortcut(layer):
+    return GatedResidual(dense(), layer, gate(0.4))
+
+
+def inside_of_a_row(layer):
+    return GatedResidual(keras.Sequential([dense(), layer]), gate=gate(0.4))
+
+
+def behind_another_gate(layer):
+    inner = keras.Sequential([GatedResidual(layer, gate=gate(0.4))])
+    return GatedLayer(inner, gate(0.4))
+
+
+@pytest.mark.parametrize("use", [as_a_shortcut, inside_of_a_row, behind_another_gate])
+def test_a_part_of_a_gated_layer_that_is_used_elsewhere_too_stays_shared(use):
+    shared = dense("shared")
+    network = sequential(shared, use(shared))
+    smaller = remove_closed_sections(network)
+    assert max_difference(network, smaller) < 1e-5
+    assert has_it_once(smaller)
+
+
+@pytest.mark.parametrize("theta", [0.4, 1.0])
+def test_a_gated_layer_can_be_called_twice(theta):
+    section = keras.Sequential([keras.Input((4,)), GatedLayer(dense(), gate(0.0))])
+    layer = GatedResidual(section, gate=gate(theta))
+    network = sequential(layer, dense(), layer)
+    rebuild = strip_gates if theta == 1.0 else remove_closed_sections
+    assert max_difference(network, rebuild(network)) < 1e-5
+
+
 @pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
 @pytest.mark.parametrize("theta", [0.0, 1.0])
 def test_a_gated_layer_can_be_called_by_the_name_of_its_argument(make, theta):

@@ -135,6 +135,20 @@ def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_a_nested_model_may_get_a_mask_inside_of_another_only():
+    inputs = keras.Input((6, 4))
+    block = model(inputs, inputs + gate(0.0)(with_mask(inputs)))
+    around = keras.Model(inputs, block(inputs))
+    tokens = keras.Input((6,), dtype="int32")
+    # Of the two calls of the block, that without a mask comes first in running order.
+    plain = layers.ReLU()(block(layers.Embedding(10, 4)(tokens)))
+    masked = around(layers.Embedding(10, 4, mask_zero=True)(tokens))
+    pooled = [layers.GlobalAveragePooling1D()(each) for each in (plain, masked)]
+    network = model(tokens, layers.Concatenate()(pooled))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
 def test_a_second_rectifier_that_takes_the_mask_away_leaves_none():
     tokens = keras.Input((6,), dtype="int32")
     x = layers.ReLU()(layers.Embedding(10, 4, mask_zero=True)(tokens))
