@@ -218,8 +218,10 @@ class Retrace:
             return _masked_as(call, kept[0], left, values)
         wanted = call.outputs[0]
         if len(kept) > 1 and any(x.shape == wanted.shape for x in kept):
-            new_operands = [values.tensor(x) for x in kept]
-            return self._clone(call.operation)(new_operands)
+            first, *others = [values.tensor(x) for x in kept]
+            # A sum has a mask only if all operands do: one that goes may have had none.
+            first = _masked_as(call, kept[0], first, values)
+            return self._clone(call.operation)([first, *others])
         args, kwargs = self._arguments(call, values)
         return self._clone(call.operation)(*args, **kwargs)
 

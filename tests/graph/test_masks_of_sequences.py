@@ -59,6 +59,17 @@ def test_sums_pass_on_the_mask_that_they_passed_on_before(branch_of, add, theta)
     assert ("section" in names_in(slim)) == (theta == 1.0)
 
 
+@pytest.mark.parametrize("branch_of", [with_mask, without_mask])
+def test_sums_of_what_is_left_have_the_mask_that_they_had_before(branch_of):
+    def add(x, branch):
+        return layers.Add()([x, branch, layers.Dense(4)(x)])
+
+    network = network_of(branch_of, add, theta=0.0)
+    slim = strip_gates(network)
+    assert max_difference(network, slim, TOKENS) < 1e-5
+    assert "section" not in names_in(slim)
+
+
 def taken_away(x, branch):
     return layers.Subtract()([x, branch])
 
