@@ -43,9 +43,8 @@ def maps_zero_to_zero(operation) -> bool:
 
 
 def _activation_keeps_zero(operation) -> bool:
-    activation = getattr(operation, "activation", None)
-    if activation is None:
-        return True
-    return getattr(activation, "__name__", "") in _ZERO_TO_ZERO_ACTIVATIONS and (
-        keras.activations.get(activation.__name__) is activation
-    )
+    activation = operation.activation
+    # A layer that serves as an activation has no such name.
+    name = getattr(activation, "__name__", "")
+    is_known = name in _ZERO_TO_ZERO_ACTIVATIONS
+    return is_known and keras.activations.get(name) is activation

@@ -123,6 +123,31 @@ def test_of_two_operands_without_weights_the_shorter_way_is_the_shortcut():
     assert section.layers == ["half", "other_half"]
 
 
+def test_weights_that_a_shortcut_uses_twice_count_once():
+    x = inputs = tokens()
+    light = layers.Dense(8, name="light")
+    heavy = layers.Dense(8, name="heavy")(layers.Dense(6, name="narrow")(x))
+    section = only_section(layers.Add()([heavy, light(light(x))]), inputs)
+    assert section.layers == ["narrow", "heavy"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_sum_is_a_shortcut_by_the_shortest_of_its_ways(order):
+    x = inputs = tokens()
+    both = layers.Add()([x, layers.Dense(8, name="linear")(x)][::order])
+    total = layers.Add(name="total")([both, dense(x, name="branch")])
+    *_, section = klp.find_sections(keras.Model(inputs, total))
+    assert (section.name, section.kind) == ("total", "identity")
+    assert section.layers == ["branch"]
+
+
+def test_the_identity_is_the_shortcut_before_a_projection_without_weights():
+    x = inputs = keras.Input((6, 6, 4))
+    same = layers.Identity()(layers.Identity()(x))
+    section = only_section(layers.Add()([layers.Rescaling(0.5)(x), same]), inputs)
+    assert section.kind == "identity"
+
+
 def test_each_branch_of_an_addition_of_three_is_a_section():
     x = inputs = tokens()
     total = layers.Add(name="sum")([dense(x, name="a"), x, dense(x, name="b")])
@@ -200,6 +225,16 @@ def test_a_nested_model_that_is_called_twice_is_not_prunable():
     assert not section.prunable
     assert "called 2 times" in section.reason
     assert "own layers" in section.advice
+
+
+def test_a_model_inside_of_two_others_is_named_after_the_first():
+    x = inputs = tokens()
+    block = keras.Model(inputs, layers.Add(name="add")([x, dense(x)]), name="block")
+    x = inputs = tokens()
+    for name in ("first", "second"):
+        inner = tokens()
+        x = keras.Model(inner, block(inner), name=name)(x)
+    assert only_section(x, inputs).name == "first.block.add"
 
 
 def test_operands_of_two_inputs_have_no_branch():

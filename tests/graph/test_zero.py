@@ -49,6 +49,7 @@ KEEP_ZERO = [
 DO_NOT_KEEP_ZERO = [
     (layers.Dense(3), SEQUENCE),
     (layers.Dense(3, "sigmoid", use_bias=False), SEQUENCE),
+    (layers.Dense(3, layers.Softmax(), use_bias=False), SEQUENCE),
     (layers.Conv2D(3, 2), IMAGE),
     (layers.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d"), SEQUENCE),
     (layers.BatchNormalization(), SEQUENCE),
