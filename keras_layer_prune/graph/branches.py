@@ -181,11 +181,8 @@ def _is_listed(call) -> bool:
         return False
     arguments = tree.flatten((call.args, call.kwargs))
     # `x + 3.0` is part of an activation; `x + array` may be taken for a connection.
-    return len(call.operands) > 1 or any(np.ndim(x) > 0 for x in _constants(arguments))
-
-
-def _constants(arguments) -> list:
-    return [x for x in arguments if not isinstance(x, keras.KerasTensor | None)]
+    constants = [x for x in arguments if not isinstance(x, keras.KerasTensor)]
+    return len(call.operands) > 1 or any(np.ndim(x) > 0 for x in constants)
 
 
 def _linear_way(operand, others, lineage) -> Shortcut | None:

@@ -38,7 +38,6 @@ from keras_layer_prune.graph.status import (
     tensor_statuses,
 )
 from keras_layer_prune.graph.values import Values
-from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -147,7 +146,7 @@ class Retrace:
     def _call_again(self, call, values) -> list:
         """Outputs of a call on the new tensors, flat."""
         operation = call.operation
-        if isinstance(operation, BernoulliGate) and operation in self._opened:
+        if operation in self._opened:
             return [self._cast(values.tensor(call.inputs[0]), call, values)]
         is_sum = is_addition(operation) or is_difference(operation)
         if is_sum and values.has_zero(call):

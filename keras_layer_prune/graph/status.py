@@ -12,7 +12,6 @@ from keras_layer_prune.graph.operations import (
     is_product,
 )
 from keras_layer_prune.graph.zero import maps_zero_to_zero
-from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -77,7 +76,7 @@ def needed_calls(functional, statuses) -> list:
 def _outcome(call, statuses, closed) -> list[Status]:
     operation = call.operation
     known = [statuses[id(x)] for x in call.inputs]
-    if isinstance(operation, BernoulliGate) and operation in closed:
+    if operation in closed:
         return [Status.ZERO]
     if isinstance(operation, GatedResidual | GatedLayer):
         return [_of_operands(known)]
@@ -107,7 +106,7 @@ def _of_simple(call, known) -> Status:
     zeros = known.count(Status.ZERO)
     if zeros and is_product(operation):
         return Status.ZERO
-    if zeros and zeros == len(known):
+    if zeros == len(known):
         passes = _sums_to_zero(call) or maps_zero_to_zero(operation)
         return Status.ZERO if passes else Status.CONSTANT
     return _of_operands(known)
@@ -120,7 +119,7 @@ def _sums_to_zero(call) -> bool:
     values = tree.flatten([call.args, call.kwargs])
     others = [x for x in values if not isinstance(x, keras.KerasTensor)]
     # `sum([a, b])` begins with `0 + a`.
-    return all(x is None or (isinstance(x, int | float) and x == 0) for x in others)
+    return all(isinstance(x, int | float) and x == 0 for x in others)
 
 
 def _of_operands(known) -> Status:
