@@ -76,11 +76,12 @@ def test_undecided_branches_stay_with_their_gates():
 
 
 @pytest.mark.parametrize("add", ADDITIONS)
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 2), (2, 0, 1)])
 def test_a_closed_branch_that_decides_the_shape_by_broadcasting_still_does(add, order):
     inputs = keras.Input((3, 4))
     pooled = keras.layers.GlobalAveragePooling1D(keepdims=True)(inputs)
-    total = sum_of(pooled, [gate(0.0)(dense("gone")(inputs))], add, order)
+    branches = [gate(0.0)(dense("gone")(inputs)), dense("kept")(pooled)]
+    total = sum_of(pooled, branches, add, order)
     network = model(inputs, total)
     slim = strip_gates(network)
     assert slim.outputs[0].shape == (None, 3, 4)
@@ -88,12 +89,18 @@ def test_a_closed_branch_that_decides_the_shape_by_broadcasting_still_does(add, 
     assert "gone" not in names_in(slim)
 
 
-@pytest.mark.parametrize("order", ["gate + 1", "1 + gate"])
-def test_a_constant_added_to_a_closed_branch_stays(order):
+ADDED_CONSTANTS = {
+    "gate + 1": lambda closed: closed + 1.0,
+    "1 + gate": lambda closed: 1.0 + closed,
+    "gate + array": lambda closed: closed + np.arange(4.0, dtype="float32"),
+}
+
+
+@pytest.mark.parametrize("add", ADDED_CONSTANTS.values(), ids=ADDED_CONSTANTS)
+def test_a_constant_added_to_a_closed_branch_stays(add):
     inputs = keras.Input((4,))
     closed = gate(0.0)(dense("gone")(inputs))
-    factor = closed + 1.0 if order == "gate + 1" else 1.0 + closed
-    network = model(inputs, dense("kept")(inputs) * factor)
+    network = model(inputs, dense("kept")(inputs) * add(closed))
     slim = strip_gates(network)
     assert max_difference(network, slim) < 1e-5
     assert "gone" not in names_in(slim)

@@ -103,6 +103,15 @@ def test_a_gate_that_could_cut_off_an_output_is_an_error_that_names_it():
         check_gated_network(keras.Model(inputs, x, name="mine"))
 
 
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_gate_whose_zeros_only_a_gated_layer_takes_could_cut_off_an_output(make):
+    inputs = keras.Input((4,))
+    x = gate(0.5, name="bad")(dense()(inputs))
+    network = keras.Model(inputs, make(dense(), gate=gate(0.5, name="good"))(x))
+    with pytest.raises(ValueError, match=r"Closing \['bad'\] would cut"):
+        check_gated_network(network)
+
+
 def test_gates_that_could_cut_off_an_output_together_are_an_error():
     inputs = keras.Input((4,))
     both = [gate(0.5, name=name)(dense()(inputs)) for name in ("left", "right")]
