@@ -241,3 +241,19 @@ def test_adapters_inside_of_attention_stay():
     assert (copy.lora_enabled, copy.lora_rank, copy.lora_alpha) == (True, 2, 6)
     trained = [len(layer.trainable_weights) for layer in (attention.query_dense, copy)]
     assert trained[0] == trained[1]
+
+
+def test_adapters_that_a_config_knows_of_are_added_once():
+    network = gated(dense("stem"))
+    network.get_layer("stem").enable_lora(2)
+    randomized(network)
+    slim = strip_gates(network)
+    assert max_difference(network, slim) == 0.0
+    assert slim.get_layer("stem").lora_enabled
+
+
+def test_a_weight_that_a_copy_would_not_hold_is_an_error():
+    layer = Normalized(name="mine")
+    layer.extra = keras.Variable(1.0)
+    with pytest.raises(ValueError, match="`mine` of class Normalized.*its constructor"):
+        strip_gates(gated(layer))

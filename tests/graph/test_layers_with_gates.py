@@ -190,6 +190,15 @@ def test_masks_are_passed_on_in_the_rebuilt_network(theta):
         assert float(keras.ops.max(abs(masked - unmasked))) > 1e-5
 
 
+def test_further_arguments_stay_where_a_section_left_before_the_gated_layer():
+    inputs, other = keras.Input((3, 4)), keras.Input((5, 4))
+    # Linear, so that it could be folded into what follows.
+    x = residual(keras.layers.Dense(4)(inputs), 0.0)
+    attention = keras.layers.MultiHeadAttention(num_heads=2, key_dim=2)
+    network = model([inputs, other], GatedLayer(attention, gate(0.4))(x, other))
+    assert max_difference(network, remove_closed_sections(network)) < 1e-5
+
+
 @pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
 @pytest.mark.parametrize("theta", [0.0, 0.4, 1.0])
 def test_half_precision_layers_in_a_full_precision_session_stay_half(make, theta):
@@ -244,6 +253,12 @@ def test_what_a_row_of_layers_is_called_behind_its_gate_is_free():
     slim = strip_gates(network)
     assert max_difference(network, slim) < 1e-5
     assert {"fc", "r_fc", "r_fc_more", "r"} <= names_in(slim)
+
+
+def test_a_layer_keeps_the_name_that_it_shares_with_its_gated_layer():
+    # As `gate_sections` calls the two.
+    network = sequential(GatedLayer(dense("block"), gate(1.0), name="block"))
+    assert "block" in names_in(strip_gates(network))
 
 
 def test_a_section_that_is_called_once_more_keeps_its_name():

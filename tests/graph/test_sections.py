@@ -156,6 +156,23 @@ def test_each_branch_of_an_addition_of_three_is_a_section():
     assert [section.layers for section in sections] == [["a"], ["b"]]
 
 
+def test_no_two_sections_have_one_name():
+    x = inputs = tokens()
+    x = layers.Add(name="sum")([dense(x), x, dense(x)])
+    x = layers.Add(name="sum_2")([x, dense(x)])
+    names = [section.name for section in klp.find_sections(keras.Model(inputs, x))]
+    assert names[:2] == ["sum", "sum_2"]
+    assert len(set(names)) == 3
+
+
+def test_a_layer_that_a_branch_calls_twice_is_listed_once():
+    x = inputs = tokens()
+    twice = layers.Dense(8, activation="relu", name="twice")
+    section = only_section(x + twice(twice(x)), inputs)
+    assert section.layers == ["twice"]
+    assert (section.parameters, section.macs) == (72, 128)
+
+
 def test_parallel_branches_in_two_additions_are_two_sections():
     x = inputs = tokens()
     total = (x + dense(x, name="attention")) + dense(x, name="feed_forward")
