@@ -12,6 +12,7 @@ from keras_layer_prune import (
     remove_closed_sections,
     strip_gates,
 )
+from keras_layer_prune.graph.gates import find_gates
 
 OWN = {"BernoulliGate", "GatedResidual", "GatedLayer"}
 
@@ -154,6 +155,13 @@ def test_a_part_of_a_gated_layer_that_is_used_elsewhere_too_stays_shared(use):
     assert has_it_once(smaller)
 
 
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_gate_that_two_gated_layers_share_stays_shared(make):
+    shared = gate(0.4)
+    network = sequential(*(make(dense(), gate=shared) for _ in range(2)))
+    assert len(find_gates(remove_closed_sections(network))) == 1
+
+
 @pytest.mark.parametrize("theta", [0.4, 1.0])
 def test_a_gated_layer_can_be_called_twice(theta):
     section = keras.Sequential([keras.Input((4,)), GatedLayer(dense(), gate(0.0))])
@@ -257,8 +265,9 @@ def test_what_a_row_of_layers_is_called_behind_its_gate_is_free():
 
 def test_a_layer_keeps_the_name_that_it_shares_with_its_gated_layer():
     # As `gate_sections` calls the two.
-    network = sequential(GatedLayer(dense("block"), gate(1.0), name="block"))
-    assert "block" in names_in(strip_gates(network))
+    gated = GatedLayer(dense("block"), gate(1.0), name="block")
+    network = sequential(gated, dense("head"))
+    assert [x.name for x in strip_gates(network).layers[1:]] == ["block", "head"]
 
 
 def test_a_section_that_is_called_once_more_keeps_its_name():

@@ -70,6 +70,20 @@ def test_sums_of_what_is_left_have_the_mask_that_they_had_before(branch_of):
     assert "section" not in names_in(slim)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+@pytest.mark.parametrize("theta", [0.4, 1.0])
+@pytest.mark.parametrize("make", [klp.GatedResidual, klp.GatedLayer])
+def test_sections_of_gated_layers_get_masks_that_no_graph_shows(make, theta):
+    inputs = keras.Input((6, 4))
+    x = inputs + gate(0.0)(with_mask(inputs))
+    section = keras.Model(inputs, layers.LSTM(4, return_sequences=True)(x))
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    network = model(tokens, make(section, gate=gate(theta))(x))
+    smaller = klp.remove_closed_sections(network)
+    assert max_difference(network, smaller, TOKENS) < 1e-5
+
+
 def taken_away(x, branch):
     return layers.Subtract()([x, branch])
 

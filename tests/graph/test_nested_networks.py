@@ -90,13 +90,16 @@ def test_a_nested_network_called_twice_keeps_sharing_its_weights():
     assert slim.count_params() == 2 * (4 * 4 + 4)
 
 
-def test_a_nested_network_called_on_a_closed_branch_too_is_rebuilt_for_both():
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_nested_network_called_on_a_closed_branch_too_is_rebuilt_for_both(first):
     inputs = keras.Input((4,))
     x = keras.Input((4,))
     linear = keras.layers.Dense(4, use_bias=False, name="linear")
     shared = keras.Model(x, residual(linear(x), 1.0, "inner_0"))
     closed = gate(0.0)(dense("gone")(inputs))
-    network = model(inputs, shared(inputs) + shared(closed))
+    calls = [shared(inputs), shared(closed)]
+    # What stands before more layers runs first.
+    network = model(inputs, dense()(calls[first]) + calls[1 - first])
     slim = strip_gates(network)
     assert max_difference(network, slim) < 1e-5
     assert "gone" not in names_in(slim)
