@@ -11,6 +11,7 @@ from keras_layer_prune.graph.checks import check_plain_training
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import no_sections
 from keras_layer_prune.graph.retrace import Retrace, free_name
+from keras_layer_prune.graph.section_list import with_advice
 from keras_layer_prune.graph.sections import read_sections
 from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
@@ -121,7 +122,7 @@ def _check_prunable(model, sections):
     if not sections:
         raise ValueError(no_sections(model))
     if not any(section.prunable for section in sections):
-        reasons = {section.name: section.reason for section in sections}
+        reasons = {one.name: with_advice(one.reason, one) for one in sections}
         raise ValueError(
             f"None of the additions in `{model.name}` is a residual connection that a "
             f"gate could close: {reasons}. `GatedResidual(section, shortcut)` gives a "
@@ -153,7 +154,7 @@ def _chosen(sections, filters) -> list:
 
 def _check_names(sections, names):
     """Raise if a name is not that of a prunable section."""
-    reasons = {section.name: section.reason for section in sections}
+    reasons = {one.name: with_advice(one.reason, one) for one in sections}
     unknown = [name for name in names if name not in reasons]
     if unknown:
         known = [name for name, reason in reasons.items() if not reason]

@@ -9,7 +9,11 @@ from keras_layer_prune.graph.branches import count_weights, is_linear_branch
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.linear import adds_no_nonlinearity
 
-_OWN_LAYERS = "Build it once for each call, so that each has its own layers."
+_CALLED_ONCE = (
+    "Build it once for each call, so that each has its own layers. To share them, call "
+    "it once: `Concatenate(axis=0)` joins what goes in, `keras.ops.split` parts what "
+    "comes out."
+)
 _POSITIONS = ("PositionEmbedding", "SinePositionEncoding", "AddPositionEmbs")
 
 
@@ -78,7 +82,7 @@ def _called_often(what, times) -> str:
 def advice_on_block(block) -> str:
     """What else there is to know of a block."""
     if block.times > 1:
-        return _OWN_LAYERS
+        return _CALLED_ONCE
     count = len(private.all_layers(block.call.operation)) - 1
     return f"as a whole: the {count} layers inside cannot be told apart"
 
@@ -112,7 +116,7 @@ def advice_on_branch(place, shortcut, tensor, leaving) -> str:
         String, empty if there is nothing to say.
     """
     if place.times > 1:
-        return _OWN_LAYERS
+        return _CALLED_ONCE
     between = place.lineage.calls_between(shortcut.source, tensor, shortcut.operand)
     gone = {id(call.outputs[0]) for call in leaving}
     stays = [call for call in between if id(call.outputs[0]) not in gone]

@@ -50,15 +50,18 @@ class Sections(list):
     __repr__ = __str__
 
 
+def with_advice(text, section) -> str:
+    """A text about a section, and what to do about it if that is known."""
+    return f"{text}; {section.advice}" if section.advice else text
+
+
 _HEADER = ("section", "kind", "layers", "parameters", "MACs", "prunable")
 
 
 def _row(section) -> tuple:
-    if section.prunable:
-        verdict = f"yes; {section.advice}" if section.advice else "yes"
-    else:
-        verdict = f"no: {section.reason}"
-        verdict += f"; {section.advice}" if section.advice else ""
+    verdict = with_advice(
+        "yes" if section.prunable else f"no: {section.reason}", section
+    )
     numbers = (len(section.layers), section.parameters, section.macs)
     return section.name, section.kind or "-", *(f"{n:,}" for n in numbers), verdict
 

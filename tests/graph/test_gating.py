@@ -517,6 +517,28 @@ def test_a_model_without_shortcut_is_told_of_gated_residual():
         klp.gate_sections(keras.Model(inputs, a + b))
 
 
+def siamese(call):
+    inputs = keras.Input((8,))
+    block = layers.Add()([inputs, layers.Dense(8, "tanh", name="section")(inputs)])
+    pair = [keras.Input((8,)), keras.Input((8,))]
+    outputs = call(keras.Model(inputs, block, name="encoder"), pair)
+    return keras.Model(pair, layers.Dot(1)(outputs))
+
+
+def test_a_model_that_is_called_on_two_inputs_is_told_how_one_call_serves_both():
+    twice = siamese(lambda encoder, pair: [encoder(x) for x in pair])
+    with pytest.raises(ValueError, match="called 2 times.*Concatenate.*split"):
+        klp.gate_sections(twice)
+
+    def at_once(encoder, pair):
+        return keras.ops.split(encoder(layers.Concatenate(axis=0)(pair)), 2, axis=0)
+
+    once = siamese(at_once)
+    once.get_layer("encoder").set_weights(twice.get_layer("encoder").get_weights())
+    assert klp.max_difference(once, twice) < 1e-5
+    assert len(klp.GatedModel(klp.gate_sections(once)).gates) == 1
+
+
 def test_a_subclassed_model_is_told_to_become_functional():
     class Subclassed(keras.Model):
         pass
