@@ -3,6 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.gates import parts_of
 from keras_layer_prune.graph.operations import is_keras, joins_alike
 
 
@@ -21,16 +22,34 @@ def masked_tensors(functional, inputs=None) -> set[int]:
     ever = set(now)
     for call in private.calls(functional):
         outputs = _masked_outputs(call, now)
-        if takes_masks(call):
-            now -= {id(x) for x in call.operands}
+        now -= {id(x) for x in unmasked_by(call)}
         now |= outputs
         ever |= outputs
     return ever
 
 
-def takes_masks(call) -> bool:
-    """Whether a call takes the masks away from what it is called on, for all others."""
-    return is_keras(call.operation, "MultiHeadAttention")
+def unmasked_by(call) -> list:
+    """The tensors that a call takes the masks away from, for all others.
+
+    Attention does, also as a part of what is called on the same tensors.
+    """
+    return _unmasked_by(call.operation, call)
+
+
+def is_attention(operation) -> bool:
+    """Whether a layer is one that takes masks away by itself."""
+    return is_keras(operation, "MultiHeadAttention")
+
+
+def _unmasked_by(operation, call) -> list:
+    if is_attention(operation):
+        return call.operands
+    inner = private.graph_of(operation)
+    if inner is None:
+        return [x for part in parts_of(operation) for x in _unmasked_by(part, call)]
+    inside = {id(x) for own in private.calls(inner) for x in unmasked_by(own)}
+    pairs = zip(private.nested_arguments(call, inner), inner.inputs, strict=True)
+    return [given for given, own in pairs if id(own) in inside]
 
 
 def masked_arguments(call, inner, masked) -> list[bool]:

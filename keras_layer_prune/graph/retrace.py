@@ -22,7 +22,13 @@ from keras_layer_prune.graph.cloning import (
     without_initial_values,
 )
 from keras_layer_prune.graph.copying import copy_state
-from keras_layer_prune.graph.masks import masked_arguments, masked_tensors, takes_masks
+from keras_layer_prune.graph.gates import parts_of
+from keras_layer_prune.graph.masks import (
+    is_attention,
+    masked_arguments,
+    masked_tensors,
+    unmasked_by,
+)
 from keras_layer_prune.graph.operations import (
     is_addition,
     is_difference,
@@ -93,7 +99,7 @@ class Retrace:
             return
         if private.graph_of(operation) is not None:
             self._count_uses_in(private.graph_of(operation))
-        for part in _parts_of(operation):
+        for part in parts_of(operation):
             self._count_use(part)
 
     def _rebuild_graph(self, model, inputs=None, name=None, masked=None):
@@ -117,11 +123,14 @@ class Retrace:
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
         needed = {id(x.outputs[0]) for x in needed_calls(functional, statuses)}
         for call in calls:
-            if id(call.outputs[0]) in needed:
+            is_needed = id(call.outputs[0]) in needed
+            taken = unmasked_by(call)
+            if is_needed:
                 values.update(call.outputs, self._call_again(call, values))
-            elif takes_masks(call):
-                # What comes after it goes on without them.
-                values.drop_masks(call.operands)
+            if not is_needed or not is_attention(call.operation):
+                # What comes after it goes on without them, and attention inside of
+                # it may leave.
+                values.drop_masks(taken)
         if inputs is None:
             self._keep_names(functional.outputs, values)
         new_outputs = tree.map_structure(
@@ -368,16 +377,6 @@ def edge(call, tensor) -> tuple[int, int]:
 def around(call) -> tuple[int]:
     """A key for the place around the layer that is called."""
     return (id(call.outputs[0]),)
-
-
-def _parts_of(layer) -> list:
-    """What a layer with a gate calls."""
-    if isinstance(layer, GatedLayer):
-        return [layer.layer, layer.gate]
-    if isinstance(layer, GatedResidual):
-        parts = (layer.section, layer.shortcut, layer.gate)
-        return [part for part in parts if part is not None]
-    return []
 
 
 def _kept_outputs(functional, statuses, inputs):

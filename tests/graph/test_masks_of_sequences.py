@@ -149,6 +149,39 @@ def test_what_attention_that_left_had_unmasked_stays_unmasked():
     assert "section" not in names_in(slim)
 
 
+def model_of_attention():
+    """A model that calls attention on the very tensor that it is called on."""
+    inputs = keras.Input((6, 4))
+    return keras.Model(inputs, attention(inputs))
+
+
+def with_gated_branch(x):
+    return layers.Add()([x, gate(0.0)(model_of_attention()(x))])
+
+
+def with_gated_residual(x):
+    return klp.GatedResidual(model_of_attention(), gate=gate(0.0))(x)
+
+
+def with_gated_layer(x):
+    section = layers.MultiHeadAttention(2, 4, name="section")
+    return klp.GatedLayer(section, gate(0.0))(x, x)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+@pytest.mark.parametrize(
+    "block", [with_gated_branch, with_gated_residual, with_gated_layer]
+)
+def test_attention_inside_of_what_leaves_had_unmasked_what_it_was_called_on(block):
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    y = layers.ReLU()(block(x))
+    network = model(tokens, attended(layers.Add()([x, y])))
+    slim = strip_gates(network)
+    assert max_difference(network, slim, TOKENS) < 1e-5
+    assert "section" not in names_in(slim)
+
+
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
