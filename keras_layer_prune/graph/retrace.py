@@ -122,9 +122,12 @@ class Retrace:
         masks = masked_tensors(functional, masked)
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
         needed = {id(x.outputs[0]) for x in needed_calls(functional, statuses)}
-        for call in calls:
+        for place, call in enumerate(calls):
             is_needed = id(call.outputs[0]) in needed
             taken = unmasked_by(call)
+            if is_needed and taken:
+                rest = [x for x in calls[place + 1 :] if id(x.outputs[0]) in needed]
+                self._set_apart(taken, rest, functional.outputs, values)
             if is_needed:
                 values.update(call.outputs, self._call_again(call, values))
             if not is_needed or not is_attention(call.operation):
@@ -142,6 +145,21 @@ class Retrace:
             # same is set apart when the copies get their state.
             new_model.trainable = False
         return new_model
+
+    def _set_apart(self, taken, rest, outputs, values):
+        """Have a call take masks from the tensors that it took them from, alone.
+
+        A sum without its branch is its other operand, which may be used again.
+        """
+        later = {id(x) for call in rest for x in call.inputs} | {id(x) for x in outputs}
+        for old in values.merged(taken, later):
+            values.update([old], [self._another(values.tensor(old))])
+
+    def _another(self, tensor):
+        """The same numbers and the same mask, as a tensor of its own when it runs."""
+        name = free_name(f"{private.producer(tensor).name}_again", self._names)
+        # An `Identity` hands on the very tensor, and raw operations drop the mask.
+        return keras.layers.Rescaling(1.0, name=name, dtype=tensor.dtype)(tensor)
 
     def _keep_names(self, outputs, values):
         """Put outputs under their old names, by which losses may have been given."""

@@ -48,6 +48,18 @@ class Values:
             self._values[key] = keras.ops.copy(self._values[key])
             self.masked.remove(key)
 
+    def merged(self, taken, later) -> list:
+        """Those of some old tensors that have become one tensor with others.
+
+        Args:
+            taken: List of tensors of the old graph.
+            later: Set of `id`s of the others. Only those that may carry masks count.
+        """
+        masked = self.masked & self._values.keys()
+        own = {id(x): x for x in taken if id(x) in masked}
+        others = {id(self._values[key]) for key in masked & later - own.keys()}
+        return [x for key, x in own.items() if id(self._values[key]) in others]
+
     def tensor(self, old, call=None):
         """The new tensor for an old one; zeros if that is what it became.
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import gate, model, names_in
+from gated_networks import gate, kinds_in, model, names_in
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
@@ -180,6 +180,48 @@ def test_attention_inside_of_what_leaves_had_unmasked_what_it_was_called_on(bloc
     slim = strip_gates(network)
     assert max_difference(network, slim, TOKENS) < 1e-5
     assert "section" not in names_in(slim)
+
+
+def sum_without_its_branch(x):
+    return layers.Add()([x, gate(0.0)(layers.Dense(4, "tanh")(x))])
+
+
+def two_sums_without_their_branches(x):
+    return sum_without_its_branch(sum_without_its_branch(x))
+
+
+def residual_without_its_section(x):
+    return klp.GatedResidual(layers.Dense(4, "tanh"), gate=gate(0.0))(x)
+
+
+def gate_that_is_open(x):
+    return gate(1.0)(x)
+
+
+@pytest.mark.parametrize("rebuild", [strip_gates, klp.remove_closed_sections])
+@pytest.mark.parametrize(
+    "same",
+    [
+        sum_without_its_branch,
+        two_sums_without_their_branches,
+        residual_without_its_section,
+        gate_that_is_open,
+    ],
+)
+def test_attention_leaves_the_mask_of_what_its_operand_has_become(same, rebuild):
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    y = attended(same(x))
+    network = model(tokens, attended(layers.Subtract()([x, y])))
+    assert max_difference(network, rebuild(network), TOKENS) < 1e-5
+
+
+def test_attention_takes_what_its_operand_has_become_if_nothing_else_does():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    network = model(tokens, attended(two_sums_without_their_branches(x)))
+    kinds = kinds_in(strip_gates(network))
+    assert kinds.isdisjoint({"Rescaling", "Identity"})
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
