@@ -187,7 +187,8 @@ class Retrace:
             return [self._call_with_gate(operation, gate, *arguments)]
         if isinstance(operation, GatedResidual | GatedLayer):
             arguments = _by_position(operation, args, kwargs)
-            output = self._call_gated(operation, *arguments)
+            takes_mask = any(map(values.is_masked, unmasked_by(call)))
+            output = self._call_gated(operation, takes_mask, *arguments)
             return [self._cast(output, call, values)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)
@@ -270,7 +271,7 @@ class Retrace:
         outcome = output_statuses(inner, self._closed, known)
         return [None if s == Status.ZERO else next(live) for s in outcome]
 
-    def _call_gated(self, layer, args, kwargs):
+    def _call_gated(self, layer, takes_mask, args, kwargs):
         if layer.gate not in self._gates:
             return self._clone_gated(layer)(*self._sewn(layer, args), **kwargs)
         is_closed = layer.gate in self._closed
@@ -285,7 +286,9 @@ class Retrace:
             return self._part(layer.layer, layer)(*args, **kwargs)
         addition = keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
         addition = self._clones.setdefault(id(layer), addition)
-        return addition([kept, self._call_row(layer.section, layer, args[0])])
+        # The sum reads the mask when the section has been called.
+        x = self._another(args[0]) if takes_mask else args[0]
+        return addition([kept, self._call_row(layer.section, layer, x)])
 
     def _call_row(self, part, former_owner, x):
         """A part of a layer that goes; a row of layers becomes part of the graph."""

@@ -225,6 +225,16 @@ def test_attention_takes_what_its_operand_has_become_if_nothing_else_does():
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_a_sum_has_the_mask_that_its_section_takes_away():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    for _ in range(2):
+        x = klp.GatedResidual(model_of_attention(), gate=gate(1.0))(x)
+    network = model(tokens, attended(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
     block = model(inputs, inputs + gate(0.0)(with_mask(inputs)))
