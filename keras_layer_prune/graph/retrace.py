@@ -136,6 +136,8 @@ class Retrace:
                 values.drop_masks(taken)
         if inputs is None:
             self._keep_names(functional.outputs, values)
+        else:
+            self._hand_on(tree.flatten(new_inputs), functional.outputs, values)
         new_outputs = tree.map_structure(
             values.tensor, _kept_outputs(functional, statuses, inputs)
         )
@@ -169,6 +171,19 @@ class Retrace:
             if is_gone and private.producer(new).name != operation.name:
                 same = keras.layers.Identity(name=operation.name, dtype=new.dtype)
                 values.update([old], [same(new)])
+
+    def _hand_on(self, new_inputs, outputs, values):
+        """Put an identity behind inputs of a nested model that have become its outputs.
+
+        Called on another static shape, such a model is an error in Keras.
+        """
+        given = {id(x): x for x in new_inputs if None in x.shape[1:]}
+        for old in {id(x): x for x in outputs if not values.is_zero(x)}.values():
+            same = given.get(id(values.tensor(old)))
+            if same is not None:
+                name = free_name(f"{private.producer(same).name}_again", self._names)
+                handed = keras.layers.Identity(name=name, dtype=same.dtype)(same)
+                values.update([old], [handed])
 
     def _call_again(self, call, values) -> list:
         """Outputs of a call on the new tensors, flat."""

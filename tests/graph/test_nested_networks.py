@@ -31,6 +31,15 @@ def test_gates_inside_a_nested_network_are_decided(thetas):
     assert sections_in(slim) == expected
 
 
+@pytest.mark.parametrize("steps", [None, 6])
+def test_a_nested_network_of_which_nothing_is_left_hands_on_what_it_gets(steps):
+    sequence = keras.Input((steps, 4))
+    nested = keras.Model(sequence, residual(sequence, 0.0))
+    inputs = keras.Input((6, 4))
+    network = model(inputs, dense("after")(nested(dense("before")(inputs))))
+    assert max_difference(network, strip_gates(network)) < 1e-5
+
+
 def test_gates_two_networks_deep_are_decided():
     inputs = keras.Input((4,))
     inner = chain_of((0.0, 1.0), "inner")
