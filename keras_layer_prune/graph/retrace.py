@@ -121,19 +121,7 @@ class Retrace:
         )
         masks = masked_tensors(functional, masked)
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
-        needed = {id(x.outputs[0]) for x in needed_calls(functional, statuses)}
-        for place, call in enumerate(calls):
-            is_needed = id(call.outputs[0]) in needed
-            taken = unmasked_by(call)
-            if is_needed and taken:
-                rest = [x for x in calls[place + 1 :] if id(x.outputs[0]) in needed]
-                self._set_apart(taken, rest, functional.outputs, values)
-            if is_needed:
-                values.update(call.outputs, self._call_again(call, values))
-            if not is_needed or not is_attention(call.operation):
-                # What comes after it goes on without them, and attention inside of
-                # it may leave.
-                values.drop_masks(taken)
+        self._call_all_again(functional, values)
         if inputs is None:
             self._keep_names(functional.outputs, values)
         else:
@@ -147,6 +135,23 @@ class Retrace:
             # same is set apart when the copies get their state.
             new_model.trainable = False
         return new_model
+
+    def _call_all_again(self, functional, values):
+        """Make the calls that are still needed, and have masks go where they went."""
+        calls = private.calls(functional)
+        needed = {id(x.outputs[0]) for x in needed_calls(functional, values.statuses)}
+        for place, call in enumerate(calls):
+            is_needed = id(call.outputs[0]) in needed
+            taken = unmasked_by(call)
+            if is_needed and taken:
+                rest = [x for x in calls[place + 1 :] if id(x.outputs[0]) in needed]
+                self._set_apart(taken, rest, functional.outputs, values)
+            if is_needed:
+                values.update(call.outputs, self._call_again(call, values))
+            if not is_needed or not is_attention(call.operation):
+                # What comes after it goes on without them, and attention inside of
+                # it may leave.
+                values.drop_masks(taken)
 
     def _set_apart(self, taken, rest, outputs, values):
         """Have a call take masks from the tensors that it took them from, alone.
@@ -165,7 +170,7 @@ class Retrace:
 
     def _keep_names(self, outputs, values):
         """Put outputs under their old names, by which losses may have been given."""
-        for old in {id(x): x for x in outputs if not values.is_zero(x)}.values():
+        for old in values.live(outputs):
             operation, new = private.producer(old), values.tensor(old)
             is_gone = id(operation) not in self._clones
             if is_gone and private.producer(new).name != operation.name:
@@ -178,7 +183,7 @@ class Retrace:
         Called on another static shape, such a model is an error in Keras.
         """
         given = {id(x): x for x in new_inputs if None in x.shape[1:]}
-        for old in {id(x): x for x in outputs if not values.is_zero(x)}.values():
+        for old in values.live(outputs):
             same = given.get(id(values.tensor(old)))
             if same is not None:
                 name = free_name(f"{private.producer(same).name}_again", self._names)

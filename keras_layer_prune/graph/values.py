@@ -32,6 +32,10 @@ class Values:
         """Whether nothing is left of an old tensor."""
         return self.statuses[id(old)] == Status.ZERO
 
+    def live(self, old) -> list:
+        """Those of some old tensors of which something is left, each once."""
+        return list({id(x): x for x in old if not self.is_zero(x)}.values())
+
     def has_zero(self, call) -> bool:
         """Whether nothing is left of one of a call's inputs."""
         return any(self.is_zero(x) for x in call.inputs)
