@@ -154,7 +154,7 @@ def _chosen(sections, filters) -> list:
 
 def _check_names(sections, names):
     """Raise if a name is not that of a prunable section."""
-    reasons = {one.name: with_advice(one.reason, one) for one in sections}
+    reasons = {section.name: section.reason for section in sections}
     unknown = [name for name in names if name not in reasons]
     if unknown:
         known = [name for name, reason in reasons.items() if not reason]

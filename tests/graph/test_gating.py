@@ -517,6 +517,15 @@ def test_a_model_without_shortcut_is_told_of_gated_residual():
         klp.gate_sections(keras.Model(inputs, a + b))
 
 
+def test_a_section_about_which_there_is_advice_can_be_chosen_by_its_name():
+    inputs = keras.Input((8,))
+    total = layers.Add(name="sum")([inputs, layers.Dense(8)(inputs)])
+    model = keras.Model(inputs, total)
+    (section,) = klp.find_sections(model)
+    assert section.prunable and section.advice
+    assert klp.gate_sections(model, ["sum"]).get_layer("sum_gate")
+
+
 def siamese(call):
     inputs = keras.Input((8,))
     block = layers.Add()([inputs, layers.Dense(8, "tanh", name="section")(inputs)])
