@@ -78,12 +78,20 @@ def _uses_of_part(layer, call, closed) -> list[Use]:
 
 
 def _parts_at_work(layer, closed) -> list:
-    shortcut = getattr(layer, "shortcut", None)
-    kept = [] if shortcut is None else [shortcut]
-    if layer.gate in closed:
-        return kept
-    inner = layer.section if isinstance(layer, GatedResidual) else layer.layer
-    return [*kept, inner, layer.gate]
+    parts = parts_of(layer)
+    if layer.gate not in closed:
+        return parts
+    return [part for part in parts if part is getattr(layer, "shortcut", None)]
+
+
+def parts_of(layer) -> list:
+    """What a layer with a gate calls, in running order; nothing for other layers."""
+    if isinstance(layer, GatedLayer):
+        return [layer.layer, layer.gate]
+    if isinstance(layer, GatedResidual):
+        parts = (layer.shortcut, layer.section, layer.gate)
+        return [part for part in parts if part is not None]
+    return []
 
 
 def count_parameters(uses) -> int:

@@ -10,8 +10,6 @@ from keras_layer_prune.graph.anatomy import (
     saved,
 )
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
-from keras_layer_prune.layers.gated_layer import GatedLayer
-from keras_layer_prune.layers.gated_residual import GatedResidual
 
 
 class GatedSection(NamedTuple):
@@ -89,13 +87,3 @@ def layers_behind(gates, network) -> set:
     whole = {use.layer for use in layers_at_work(network)}
     rest = {use.layer for use in layers_at_work(network, set(gates))}
     return whole - rest - set(gates)
-
-
-def parts_of(layer) -> list:
-    """What a layer with a gate calls."""
-    if isinstance(layer, GatedLayer):
-        return [layer.layer, layer.gate]
-    if isinstance(layer, GatedResidual):
-        parts = (layer.section, layer.shortcut, layer.gate)
-        return [part for part in parts if part is not None]
-    return []

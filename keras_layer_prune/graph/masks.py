@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.gates import parts_of
+from keras_layer_prune.graph.anatomy import parts_of
 from keras_layer_prune.graph.operations import is_keras, joins_alike
 
 

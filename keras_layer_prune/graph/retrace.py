@@ -15,6 +15,7 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.anatomy import parts_of
 from keras_layer_prune.graph.blocks import first_name
 from keras_layer_prune.graph.cloning import (
     clone_operation,
@@ -22,7 +23,6 @@ from keras_layer_prune.graph.cloning import (
     without_initial_values,
 )
 from keras_layer_prune.graph.copying import copy_state
-from keras_layer_prune.graph.gates import parts_of
 from keras_layer_prune.graph.masks import (
     is_attention,
     masked_arguments,
