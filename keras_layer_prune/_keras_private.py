@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 from keras.src.backend.common import global_state
+from keras.src.backend.common.masking import set_keras_mask
 from keras.src.models.functional import Functional
 from keras.src.random.seed_generator import (
     GLOBAL_SEED_GENERATOR,
@@ -89,8 +90,17 @@ def nested_arguments(call, functional) -> list:
 
 
 def mask_of(tensor):
-    """The mask that a symbolic tensor carries to the layers after it, or None."""
+    """The mask that a tensor carries to the layers after it, or None."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def with_mask(tensor, mask):
+    """A tensor that carries a mask to the layers after it, or none.
+
+    `compute_mask`, the public way, does not see the masks that nested models make.
+    """
+    set_keras_mask(tensor, mask)
+    return tensor
 
 
 def keep_path(old, new):

@@ -87,16 +87,32 @@ def _has_lost_mask(call, masked) -> bool:
 
 
 def _hands_on(call, masked) -> bool:
-    operation = call.operation
-    # Raw operations drop masks.
-    is_layer = isinstance(operation, keras.layers.Layer)
-    if not is_layer or not operation.supports_masking or not call.inputs:
-        return False
     flags = [id(x) in masked for x in call.operands]
-    if joins_alike(operation):
+    if not flags:
+        return False
+    if joins_alike(call.operation):
         # A mask comes out if all that comes in has one.
-        return all(flags)
-    return flags[0] and _keeps_steps(call)
+        return _supports_masks(call.operation) and all(flags)
+    return _makes_masked(call.operation, flags[0], call)
+
+
+def _makes_masked(operation, is_masked, call) -> bool:
+    """Whether the output of a call's operation, or of a part of it, may have a mask."""
+    parts = parts_of(operation)
+    if parts:
+        # Sums among them have one if all operands do.
+        return all(_makes_masked(part, is_masked, call) for part in parts)
+    inner = private.graph_of(operation)
+    if inner is not None:
+        inside = masked_tensors(inner, [is_masked] * len(inner.inputs))
+        return any(id(x) in inside for x in inner.outputs)
+    return is_masked and _supports_masks(operation) and _keeps_steps(call)
+
+
+def _supports_masks(operation) -> bool:
+    """Whether an operation hands on masks; raw ones drop them."""
+    is_layer = isinstance(operation, keras.layers.Layer)
+    return is_layer and operation.supports_masking
 
 
 def _keeps_steps(call) -> bool:

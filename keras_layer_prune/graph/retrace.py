@@ -209,6 +209,8 @@ class Retrace:
             arguments = _by_position(operation, args, kwargs)
             takes_mask = any(map(values.is_masked, unmasked_by(call)))
             output = self._call_gated(operation, takes_mask, *arguments)
+            if operation.gate in self._closed:
+                output = _masked_as(call, call.operands[0], output, values)
             return [self._cast(output, call, values)]
         if private.graph_of(operation) is not None:
             return self._call_nested(call, values, args, kwargs)

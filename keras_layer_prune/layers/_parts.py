@@ -1,5 +1,6 @@
 """What layers that hold others do with them: check, build, compare their shapes."""
 
+import functools
 import inspect
 
 import keras
@@ -13,6 +14,18 @@ def checked_layer(name, layer):
     if not isinstance(layer, keras.layers.Layer):
         raise TypeError(
             f"`{name}` must be a Keras layer or model. Received: {name}={layer!r}"
+        )
+    return layer
+
+
+def checked_section(name, layer):
+    """Return `layer`, or raise if it is not one to put a gate around."""
+    inner = getattr(checked_layer(name, layer), "gate", layer)
+    if isinstance(inner, BernoulliGate):
+        raise ValueError(
+            f"`{name}` has a gate of its own, right inside of the one that it would "
+            f"get. Received: {name}={layer!r}. Take the layer without its gate or, to "
+            "have both, write `keras.Sequential([layer])`."
         )
     return layer
 
@@ -62,3 +75,24 @@ def check_single(layer, what, value):
 def may_be_equal(shape, other_shape) -> bool:
     """Whether two shapes are equal as far as they are known."""
     return tf.TensorShape(shape).is_compatible_with(other_shape)
+
+
+def mask_after(layer, inputs, mask):
+    """The mask that Keras gives the output of a layer, or None.
+
+    Args:
+        layer: The layer.
+        inputs: The tensor that it is called on.
+        mask: The mask of `inputs`, or None.
+    """
+    return layer.compute_mask(inputs, mask) if layer.supports_masking else None
+
+
+def joint_mask(masks):
+    """The mask of a sum of tensors, as `keras.layers.Add` has it."""
+    if any(mask is None for mask in masks):
+        return None
+    first, *others = masks
+    # Most often they are one and the same.
+    others = [mask for mask in others if mask is not first]
+    return functools.reduce(keras.ops.logical_or, others, first)

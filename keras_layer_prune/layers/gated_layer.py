@@ -3,13 +3,15 @@
 import keras
 import tensorflow as tf
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import checked_config
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.layers._parts import (
     build_part,
     check_single,
     checked_gate,
-    checked_layer,
+    checked_section,
+    mask_after,
     may_be_equal,
 )
 
@@ -31,11 +33,11 @@ class GatedLayer(keras.layers.Layer):
         Whatever `layer` takes. Further arguments, such as masks, are passed on.
 
     Output shape:
-        Same as the input.
+        Same as the input. It has a mask where the output of `layer` has one.
 
     Raises:
         TypeError: If `layer` returns several tensors, or its first argument is several.
-        ValueError: If `layer` changes the shape.
+        ValueError: If `layer` changes the shape, or is a layer with a gate.
 
     Example:
 
@@ -46,7 +48,7 @@ class GatedLayer(keras.layers.Layer):
 
     def __init__(self, layer, gate=None, **kwargs):
         super().__init__(**kwargs)
-        self.layer = checked_layer("layer", layer)
+        self.layer = checked_section("layer", layer)
         self.gate = checked_gate(gate)
         self.supports_masking = True
 
@@ -70,7 +72,12 @@ class GatedLayer(keras.layers.Layer):
             )
         # The layer and the gate may have precisions of their own.
         change = self.gate(tf.cast(outputs, inputs.dtype) - inputs)
-        return inputs + tf.cast(change, inputs.dtype)
+        result = inputs + tf.cast(change, inputs.dtype)
+        return private.with_mask(result, private.mask_of(outputs))
+
+    def compute_mask(self, inputs, mask=None):
+        """The mask of the layer's output."""
+        return mask_after(self.layer, inputs, mask)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""

@@ -11,6 +11,9 @@ from keras_layer_prune.layers._parts import (
     check_single,
     checked_gate,
     checked_layer,
+    checked_section,
+    joint_mask,
+    mask_after,
     may_be_equal,
 )
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
@@ -41,7 +44,8 @@ class GatedResidual(keras.layers.Layer):
         That of the one tensor that `section` takes.
 
     Output shape:
-        That of the one tensor that `section` returns.
+        That of the one tensor that `section` returns. It has a mask where both paths
+        do, as `keras.layers.Add` would give it.
 
     Attributes:
         shortcut: The layer that was given or made, or None.
@@ -49,7 +53,8 @@ class GatedResidual(keras.layers.Layer):
     Raises:
         TypeError: If `section` takes or returns several tensors.
         ValueError: If the shapes of the two paths differ, no linear shortcut can be
-            made between them, or the one that is given holds a gate.
+            made between them, the one that is given holds a gate, or `section` is a
+            layer with a gate.
 
     Example:
 
@@ -63,7 +68,7 @@ class GatedResidual(keras.layers.Layer):
 
     def __init__(self, section, shortcut=None, gate=None, **kwargs):
         super().__init__(**kwargs)
-        self.section = checked_layer("section", section)
+        self.section = checked_section("section", section)
         self.gate = checked_gate(gate)
         # Last, so that the variables of a copy, which is given the shortcut that was
         # made here, come in the same order.
@@ -103,6 +108,8 @@ class GatedResidual(keras.layers.Layer):
     def call(self, inputs):
         """Add the section to the shortcut, as far as the gate is open."""
         kept = inputs if self.shortcut is None else self.shortcut(inputs)
+        # A section may take the mask away from what it is called on.
+        mask = private.mask_of(kept)
         branch = self.section(inputs)
         check_single(self, f"`{self.section.name}`", branch)
         if not may_be_equal(kept.shape, branch.shape):
@@ -115,12 +122,14 @@ class GatedResidual(keras.layers.Layer):
             )
         # Parts may have precisions of their own.
         dtype = self.compute_dtype
-        return tf.cast(kept, dtype) + tf.cast(self.gate(branch), dtype)
+        result = tf.cast(kept, dtype) + tf.cast(self.gate(branch), dtype)
+        return private.with_mask(result, joint_mask([mask, private.mask_of(branch)]))
 
     def compute_mask(self, inputs, mask=None):
-        """The mask of the input, where the output has as many steps."""
-        after = self.compute_output_shape(inputs.shape)
-        return mask if may_be_equal(after[1:2], inputs.shape[1:2]) else None
+        """The mask of the sum: none, unless both paths have one."""
+        is_same = self.shortcut is None
+        kept = mask if is_same else mask_after(self.shortcut, inputs, mask)
+        return joint_mask([kept, mask_after(self.section, inputs, mask)])
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""

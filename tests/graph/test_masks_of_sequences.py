@@ -70,20 +70,6 @@ def test_sums_of_what_is_left_have_the_mask_that_they_had_before(branch_of):
     assert "section" not in names_in(slim)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not support masking")
-@pytest.mark.parametrize("theta", [0.4, 1.0])
-@pytest.mark.parametrize("make", [klp.GatedResidual, klp.GatedLayer])
-def test_sections_of_gated_layers_get_masks_that_no_graph_shows(make, theta):
-    inputs = keras.Input((6, 4))
-    x = inputs + gate(0.0)(with_mask(inputs))
-    section = keras.Model(inputs, layers.LSTM(4, return_sequences=True)(x))
-    tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
-    network = model(tokens, make(section, gate=gate(theta))(x))
-    smaller = klp.remove_closed_sections(network)
-    assert max_difference(network, smaller, TOKENS) < 1e-5
-
-
 def taken_away(x, branch):
     return layers.Subtract()([x, branch])
 
@@ -225,16 +211,6 @@ def test_attention_takes_what_its_operand_has_become_if_nothing_else_does():
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
-def test_a_sum_has_the_mask_that_its_section_takes_away():
-    tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
-    for _ in range(2):
-        x = klp.GatedResidual(model_of_attention(), gate=gate(1.0))(x)
-    network = model(tokens, attended(x))
-    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
-
-
-@pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
     block = model(inputs, inputs + gate(0.0)(with_mask(inputs)))
@@ -300,12 +276,3 @@ def test_sequences_may_be_of_any_length(length):
     slim = strip_gates(network)
     assert max_difference(network, slim, TOKENS) < 1e-5
     assert "section" not in names_in(slim)
-
-
-@pytest.mark.filterwarnings("ignore:.*does not support masking")
-def test_a_shorter_sequence_does_not_get_the_mask_of_the_longer_one():
-    inputs = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(10, 4, mask_zero=True)(inputs)
-    x = klp.GatedResidual(layers.Conv1D(8, 3, 2, "same"), gate=gate(0.0))(x)
-    network = model(inputs, layers.GlobalAveragePooling1D()(x))
-    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5

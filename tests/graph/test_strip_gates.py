@@ -142,13 +142,6 @@ def test_an_undecided_gate_that_cannot_be_seen_stays_where_it_is():
     assert max_difference(network, remove_closed_sections(network)) < 1e-5
 
 
-def test_a_gate_in_a_gated_layer_right_inside_of_another_is_an_error():
-    inner = GatedResidual(dense(), gate=gate(0.0, name="hidden"))
-    network = keras.Sequential([keras.Input((4,)), GatedLayer(inner, gate(1.0))])
-    with pytest.raises(ValueError, match="does not show.*hidden"):
-        strip_gates(network)
-
-
 @pytest.mark.parametrize("rebuild", [strip_gates, remove_closed_sections])
 def test_a_subclassed_model_is_an_error(rebuild):
     class Subclassed(keras.Model):
