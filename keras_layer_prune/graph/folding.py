@@ -34,7 +34,7 @@ def fold_seams(network) -> keras.Model:
         return network
     plan = _plan(network)
     instead = {**dict.fromkeys(seams), **plan.instead}
-    folded = Retrace(instead=instead).rebuild(network)
+    folded = Retrace(network, instead=instead).rebuild()
     for layer, arrays in plan.weights:
         layer.set_weights(arrays)
     return folded

@@ -41,7 +41,7 @@ def remove_closed_sections(network) -> keras.Model:
     >>> smaller = keras_layer_prune.remove_closed_sections(model.network)
     """
     check_graph(network)
-    rebuilt = Retrace(closed=_gates_at(0.0, network)).rebuild(network)
+    rebuilt = Retrace(network, closed=_gates_at(0.0, network)).rebuild()
     check_none_hidden(network, [gate.name for gate in _gates_at(0.0, rebuilt)])
     return fold_seams(rebuilt)
 
@@ -95,7 +95,7 @@ def served(network, closed=()) -> keras.Model:
         ValueError: If the calls around a gate cannot be read.
     """
     opened = [gate for gate in find_gates(network) if gate not in closed]
-    rebuilt = Retrace(closed=closed, opened=opened).rebuild(network)
+    rebuilt = Retrace(network, closed=closed, opened=opened).rebuild()
     check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
     return fold_seams(rebuilt)
 
@@ -113,9 +113,9 @@ def check_remade(network, free):
         free: List of gates that may close.
     """
     state = random.getstate()
-    Retrace().rebuild(network)
+    Retrace(network).rebuild()
     # Where zeros have to be made, sizes have to be known.
-    Retrace(closed=free).rebuild(network)
+    Retrace(network, closed=free).rebuild()
     # Keras draws seeds of new layers from it: a training has those that it would have.
     random.setstate(state)
 

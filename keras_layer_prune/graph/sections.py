@@ -13,6 +13,7 @@ from keras_layer_prune.graph.anatomy import (
 )
 from keras_layer_prune.graph.blocks import find_blocks, find_hidden_additions
 from keras_layer_prune.graph.branches import find_additions, find_shortcut
+from keras_layer_prune.graph.changes import around, edge
 from keras_layer_prune.graph.checks import check_graph
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.reasons import (
@@ -26,7 +27,6 @@ from keras_layer_prune.graph.reasons import (
     why_no_gate_around,
     why_not_prunable,
 )
-from keras_layer_prune.graph.retrace import around, edge
 from keras_layer_prune.graph.section_list import Section, Sections
 
 

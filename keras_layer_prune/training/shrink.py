@@ -54,8 +54,8 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     # Linear layers that become neighbours are not folded here: the optimizer's momenta
     # of a product cannot be had from those of its factors. `Retrace` leaves a `Seam`
     # between them, for `strip_gates`.
-    retrace = Retrace(closed, opened)
-    network = retrace.rebuild(model.network)
+    retrace = Retrace(model.network, closed, opened)
+    network = retrace.rebuild()
     copied = [
         pair
         for old_layer, new_layer in retrace.copies

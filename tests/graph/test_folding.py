@@ -65,7 +65,7 @@ def not_folded(network):
     closed, opened = (
         [g for g in gates if float(g.probability) == theta] for theta in (0.0, 1.0)
     )
-    return Retrace(closed, opened).rebuild(network)
+    return Retrace(network, closed, opened).rebuild()
 
 
 def check_folded(network, maps=1):
@@ -464,7 +464,7 @@ def test_a_made_shortcut_is_folded_into_a_section_that_is_decided_later():
         (decided,) = (g for g in find_gates(network) if g.name == name)
         decided.probability.assign(theta)
         closed, opened = ([decided], []) if theta == 0.0 else ([], [decided])
-        smaller = Retrace(closed, opened).rebuild(network)
+        smaller = Retrace(network, closed, opened).rebuild()
         assert difference(network, smaller) < 1e-5
         network = smaller
     slim = strip_gates(network)
@@ -479,7 +479,7 @@ def test_a_layer_is_folded_into_one_whose_gate_opens_later():
     x = GatedLayer(layers.Dense(3), gate(0.4), name="undecided")(x)
     network = model(inputs, x)
     (closed,) = (g for g in find_gates(network) if float(g.probability) == 0.0)
-    network = Retrace([closed]).rebuild(network)
+    network = Retrace(network, [closed]).rebuild()
     network.get_layer("undecided").gate.probability.assign(1.0)
     check_folded(network)
 
@@ -847,7 +847,7 @@ def test_a_network_with_a_seam_is_rebuilt_again_and_again():
     for gate_ in find_gates(network)[:]:
         closed = next(g for g in find_gates(network) if g.name == gate_.name)
         closed.probability.assign(0.0)
-        smaller = Retrace(closed=[closed]).rebuild(network)
+        smaller = Retrace(network, closed=[closed]).rebuild()
         assert difference(network, smaller) < 1e-5
         network = smaller
     slim = strip_gates(network)
@@ -862,7 +862,7 @@ def test_seams_of_different_sessions_have_names_of_their_own():
         closed = next(g for g in find_gates(network) if g.name == gate_.name)
         # Keras counts from one again, as where a half-pruned model is loaded.
         keras.utils.clear_session()
-        network = Retrace(closed=[closed]).rebuild(network)
+        network = Retrace(network, closed=[closed]).rebuild()
     check_folded(network)
 
 

@@ -295,7 +295,7 @@ def test_frozen_layers_stay_frozen_and_no_others():
 
 def test_initializers_are_kept_in_the_config():
     model = unregistered_objects()
-    rebuilt = Retrace().rebuild(model)
+    rebuilt = Retrace(model).rebuild()
     initializers = [type(rebuilt.layers[i].kernel_initializer) for i in (1, 2)]
     assert initializers == [Twos, keras.initializers.GlorotUniform]
 

@@ -26,8 +26,8 @@ def gates_at(theta, network):
 
 
 def not_folded(network):
-    retrace = Retrace(gates_at(0.0, network), gates_at(1.0, network))
-    return retrace.rebuild(network)
+    closed, opened = (gates_at(theta, network) for theta in (0.0, 1.0))
+    return Retrace(network, closed, opened).rebuild()
 
 
 def outputs_of(network):
