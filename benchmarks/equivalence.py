@@ -17,7 +17,7 @@ import without_package
 
 import keras_layer_prune as klp
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import count_parameters, layers_at_work
+from keras_layer_prune.graph.costs.anatomy import count_parameters, layers_at_work
 from keras_layer_prune.graph.gates import find_gates
 
 TOLERANCE = 1e-5

@@ -15,12 +15,12 @@ import applications
 import keras
 
 import keras_layer_prune as klp
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.sections import read_sections, uses_of_prunable
+from keras_layer_prune.graph.finding.sections import read_sections, uses_of_prunable
 
 
 def main():

@@ -8,12 +8,12 @@
 """
 
 from keras_layer_prune.graph.difference import max_difference as max_difference
+from keras_layer_prune.graph.finding.sections import find_sections as find_sections
 from keras_layer_prune.graph.gating import gate_sections as gate_sections
 from keras_layer_prune.graph.rebuild import (
     remove_closed_sections as remove_closed_sections,
 )
 from keras_layer_prune.graph.rebuild import strip_gates as strip_gates
-from keras_layer_prune.graph.sections import find_sections as find_sections
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate as BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer as GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual as GatedResidual

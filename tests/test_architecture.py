@@ -20,6 +20,9 @@ MAY_IMPORT = {
     "training": {"variational", "layers", "graph"},
     "report": {"variational", "layers", "graph"},
 }
+# The same for the folders in `graph`, from the bottom to the top; what is beside them
+# may import them all.
+FOLDERS_OF_GRAPH = ["reading", "costs", "linear", "rebuilding", "finding"]
 
 
 def path_of(file):
@@ -71,6 +74,21 @@ def test_imports_run_one_way(file):
     else:
         allowed = {folder} | UNDER_ALL | MAY_IMPORT[folder]
     assert imported_folders(file) <= allowed
+
+
+@pytest.mark.parametrize("folder", FOLDERS_OF_GRAPH)
+def test_imports_in_the_graph_run_one_way(folder):
+    others = set(FOLDERS_OF_GRAPH) - {folder}
+    below = set(FOLDERS_OF_GRAPH[: FOLDERS_OF_GRAPH.index(folder)])
+    for file in (ROOT / "graph" / folder).glob("*.py"):
+        names = [module.split(".") for module in imported_modules(file)]
+        used = {name[2] for name in names if name[:2] == [ROOT.name, "graph"]}
+        assert used & others <= below, path_of(file)
+
+
+def test_every_folder_of_the_graph_has_its_place():
+    folders = {x.parent.name for x in (ROOT / "graph").glob("*/__init__.py")}
+    assert folders == set(FOLDERS_OF_GRAPH)
 
 
 def test_nothing_imports_the_public_names_from_inside():

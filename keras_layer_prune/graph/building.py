@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.cloning import is_lookup
+from keras_layer_prune.graph.rebuilding.cloning import is_lookup
 
 
 def make_weights(network):

@@ -5,9 +5,9 @@ from collections import Counter
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.costs.anatomy import layers_at_work
 from keras_layer_prune.graph.gates import find_gates, theta_of, undecided_gates
-from keras_layer_prune.graph.status import Status, output_statuses
+from keras_layer_prune.graph.reading.status import Status, output_statuses
 from keras_layer_prune.graph.ties import check_no_ties
 
 # What `keras.Model` has subclasses override to train in a way of their own.

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.linear_chains import linear_chains
-from keras_layer_prune.graph.linear_maps import as_layer, is_map, is_over_places
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.linear.chains import linear_chains
+from keras_layer_prune.graph.linear.maps import as_layer, is_map, is_over_places
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 from keras_layer_prune.layers.seam import Seam
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     gone,
     layers_at_work,

@@ -8,12 +8,12 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import optional_seed
 from keras_layer_prune.graph.building import make_weights
 from keras_layer_prune.graph.checks import check_plain_training
-from keras_layer_prune.graph.copies import free_name
+from keras_layer_prune.graph.finding.reasons import no_sections
+from keras_layer_prune.graph.finding.section_list import with_advice
+from keras_layer_prune.graph.finding.sections import read_sections
 from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.reasons import no_sections
-from keras_layer_prune.graph.retrace import Retrace
-from keras_layer_prune.graph.section_list import with_advice
-from keras_layer_prune.graph.sections import read_sections
+from keras_layer_prune.graph.rebuilding.copies import free_name
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 from keras_layer_prune.graph.ties import check_no_ties
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 

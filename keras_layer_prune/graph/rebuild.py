@@ -13,7 +13,7 @@ from keras_layer_prune.graph.checks import (
 )
 from keras_layer_prune.graph.folding import fold_seams
 from keras_layer_prune.graph.gates import find_gates, theta_of
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 # Networks that have been replaced by smaller ones while they were trained.
 _LEFT_BEHIND: weakref.WeakSet = weakref.WeakSet()

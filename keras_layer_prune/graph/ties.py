@@ -6,8 +6,8 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import layers_at_work
-from keras_layer_prune.graph.cloning import users_functions
+from keras_layer_prune.graph.costs.anatomy import layers_at_work
+from keras_layer_prune.graph.rebuilding.cloning import users_functions
 
 _WHY = (
     "Whenever sections leave, layers are made again with weights of their own, and the "

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,
 )
-from keras_layer_prune.graph.checks import check_graph
 from keras_layer_prune.graph.gates import find_gates, gated_sections, theta_of
 from keras_layer_prune.graph.rebuild import served
 from keras_layer_prune.report.latency import saved_latencies

@@ -1,6 +1,6 @@
 """What is written down when a gate is decided."""
 
-from keras_layer_prune.graph.anatomy import layers_at_work, saved
+from keras_layer_prune.graph.costs.anatomy import layers_at_work, saved
 from keras_layer_prune.graph.gates import gated_sections, layers_behind, theta_of
 
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.copying import paired_variables
 from keras_layer_prune.graph.rebuild import leave_behind
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.rebuilding.copying import paired_variables
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 from keras_layer_prune.training.optimizer_state import carry_over
 from keras_layer_prune.training.weights_under_prior import carried_weights
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune._checks import checked_config, checked_folder
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,

@@ -5,7 +5,7 @@ import pytest
 from gated_networks import dense, gate, residual
 
 from keras_layer_prune import GatedLayer, GatedResidual
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,

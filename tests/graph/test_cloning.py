@@ -6,7 +6,7 @@ import pytest
 
 import keras_layer_prune as klp
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.cloning import clone_operation
+from keras_layer_prune.graph.rebuilding.cloning import clone_operation
 
 
 class NotRegistered(keras.layers.Layer):

@@ -16,7 +16,7 @@ from keras_layer_prune import (
     summarize,
 )
 from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 from keras_layer_prune.layers.seam import Seam
 
 layers = keras.layers

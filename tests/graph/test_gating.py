@@ -4,7 +4,7 @@ import pytest
 
 import keras_layer_prune as klp
 from keras_layer_prune.graph.gates import find_gates, gated_sections
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 layers = keras.layers
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from gated_networks import randomized
 
 from keras_layer_prune import BernoulliGate, GatedModel, summarize
-from keras_layer_prune.graph.macs import call_macs
-from keras_layer_prune.graph.traced_macs import traced_macs
+from keras_layer_prune.graph.costs.macs import call_macs
+from keras_layer_prune.graph.costs.traced_macs import traced_macs
 
 layers = keras.layers
 

@@ -14,7 +14,7 @@ from test_random_graphs import EXAMPLES, over_random_networks
 
 from keras_layer_prune import strip_gates, summarize
 from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.retrace import Retrace
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 over_random_chains = functools.partial(
     over_random_networks, examples=max(25, EXAMPLES // 4)

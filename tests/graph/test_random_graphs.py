@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from random_networks import network_of, sections
 
 from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
-from keras_layer_prune.graph.anatomy import layers_at_work
+from keras_layer_prune.graph.costs.anatomy import layers_at_work
 from keras_layer_prune.graph.gates import find_gates
 
 EXAMPLES = int(os.environ.get("KLP_EXAMPLES", "25"))

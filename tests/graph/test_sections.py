@@ -3,8 +3,8 @@ import pytest
 from keras import ops
 
 import keras_layer_prune as klp
+from keras_layer_prune.graph.finding.section_list import Sections
 from keras_layer_prune.graph.gates import gated_sections
-from keras_layer_prune.graph.section_list import Sections
 
 layers = keras.layers
 

@@ -6,8 +6,12 @@ import pytest
 from gated_networks import randomized
 
 import keras_layer_prune as klp
-from keras_layer_prune.graph.operations import is_addition, is_product, is_rectifier
-from keras_layer_prune.graph.zero import maps_zero_to_zero
+from keras_layer_prune.graph.reading.operations import (
+    is_addition,
+    is_product,
+    is_rectifier,
+)
+from keras_layer_prune.graph.reading.zero import maps_zero_to_zero
 from keras_layer_prune.layers.seam import Seam
 
 layers = keras.layers

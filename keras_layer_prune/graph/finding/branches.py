@@ -8,10 +8,14 @@ import numpy as np
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.lineage import Lineage
-from keras_layer_prune.graph.linear import adds_no_nonlinearity, is_identity, is_linear
-from keras_layer_prune.graph.operations import is_addition, is_sum
-from keras_layer_prune.graph.status import Status, tensor_statuses
+from keras_layer_prune.graph.linear.linearity import (
+    adds_no_nonlinearity,
+    is_identity,
+    is_linear,
+)
+from keras_layer_prune.graph.reading.lineage import Lineage
+from keras_layer_prune.graph.reading.operations import is_addition, is_sum
+from keras_layer_prune.graph.reading.status import Status, tensor_statuses
 
 
 class Place(NamedTuple):

@@ -6,12 +6,12 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.operations import (
+from keras_layer_prune.graph.reading.operations import (
     is_addition,
     is_difference,
     is_product,
 )
-from keras_layer_prune.graph.zero import maps_zero_to_zero
+from keras_layer_prune.graph.reading.zero import maps_zero_to_zero
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 

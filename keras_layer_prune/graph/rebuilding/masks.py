@@ -3,8 +3,8 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import parts_of
-from keras_layer_prune.graph.operations import is_keras, joins_alike
+from keras_layer_prune.graph.costs.anatomy import parts_of
+from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
 
 
 def masked_tensors(functional, inputs=None) -> set[int]:

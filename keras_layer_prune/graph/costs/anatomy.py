@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.macs import call_macs
-from keras_layer_prune.graph.status import (
+from keras_layer_prune.graph.costs.macs import call_macs
+from keras_layer_prune.graph.reading.status import (
     needed_calls,
     nested_statuses,
     tensor_statuses,

@@ -5,18 +5,16 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_layer_prune.graph.anatomy import (
+from keras_layer_prune.graph.checks import check_graph
+from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
     count_parameters,
     layers_at_work,
     uses_of_call,
 )
-from keras_layer_prune.graph.blocks import find_blocks, find_hidden_additions
-from keras_layer_prune.graph.branches import find_additions, find_shortcut
-from keras_layer_prune.graph.changes import around, edge
-from keras_layer_prune.graph.checks import check_graph
-from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.reasons import (
+from keras_layer_prune.graph.finding.blocks import find_blocks, find_hidden_additions
+from keras_layer_prune.graph.finding.branches import find_additions, find_shortcut
+from keras_layer_prune.graph.finding.reasons import (
     advice_on_addition,
     advice_on_block,
     advice_on_branch,
@@ -27,7 +25,9 @@ from keras_layer_prune.graph.reasons import (
     why_no_gate_around,
     why_not_prunable,
 )
-from keras_layer_prune.graph.section_list import Section, Sections
+from keras_layer_prune.graph.finding.section_list import Section, Sections
+from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.rebuilding.changes import around, edge
 
 
 def find_sections(model) -> Sections:

@@ -4,8 +4,8 @@ import math
 
 import keras
 
-from keras_layer_prune.graph.operations import package_of
-from keras_layer_prune.graph.traced_macs import traced_macs
+from keras_layer_prune.graph.costs.traced_macs import traced_macs
+from keras_layer_prune.graph.reading.operations import package_of
 
 _DENSE = (keras.layers.Dense,)
 _CONVOLUTIONS = (

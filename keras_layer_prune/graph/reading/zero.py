@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_layer_prune.graph.operations import AFFINE, LINEAR, package_of
+from keras_layer_prune.graph.reading.operations import AFFINE, LINEAR, package_of
 
 _PACKAGES = ("keras", "keras_hub", "keras_layer_prune")
 

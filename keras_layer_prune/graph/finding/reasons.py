@@ -3,11 +3,12 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import layers_at_work
-from keras_layer_prune.graph.blocks import first_argument, models_inside
-from keras_layer_prune.graph.branches import count_weights, is_linear_branch
+from keras_layer_prune.graph.costs.anatomy import layers_at_work
+from keras_layer_prune.graph.finding.blocks import models_inside
+from keras_layer_prune.graph.finding.branches import count_weights, is_linear_branch
 from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.linear import adds_no_nonlinearity
+from keras_layer_prune.graph.linear.linearity import adds_no_nonlinearity
+from keras_layer_prune.graph.reading.arguments import first_argument
 
 _CALLED_ONCE = (
     "Build it once for each call, so that each has its own layers. To share them, call "

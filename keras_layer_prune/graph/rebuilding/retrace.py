@@ -12,15 +12,15 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph import identities
-from keras_layer_prune.graph.changes import Changes
-from keras_layer_prune.graph.copies import Copies
-from keras_layer_prune.graph.copying import copy_state
-from keras_layer_prune.graph.masks import masked_tensors
-from keras_layer_prune.graph.recall import Recall
-from keras_layer_prune.graph.seams import Seams
-from keras_layer_prune.graph.status import Status, tensor_statuses
-from keras_layer_prune.graph.values import Values
+from keras_layer_prune.graph.linear.seams import Seams
+from keras_layer_prune.graph.reading.status import Status, tensor_statuses
+from keras_layer_prune.graph.rebuilding import identities
+from keras_layer_prune.graph.rebuilding.changes import Changes
+from keras_layer_prune.graph.rebuilding.copies import Copies
+from keras_layer_prune.graph.rebuilding.copying import copy_state
+from keras_layer_prune.graph.rebuilding.masks import masked_tensors
+from keras_layer_prune.graph.rebuilding.recall import Recall
+from keras_layer_prune.graph.rebuilding.values import Values
 
 
 class Retrace:

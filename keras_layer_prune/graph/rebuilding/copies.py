@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import parts_of
-from keras_layer_prune.graph.cloning import clone_operation, is_lookup
+from keras_layer_prune.graph.costs.anatomy import parts_of
+from keras_layer_prune.graph.rebuilding.cloning import clone_operation, is_lookup
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 

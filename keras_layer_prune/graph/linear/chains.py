@@ -4,9 +4,8 @@ import collections
 from typing import Any, NamedTuple
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.anatomy import layers_at_work
-from keras_layer_prune.graph.lineage import Lineage
-from keras_layer_prune.graph.linear_maps import (
+from keras_layer_prune.graph.costs.anatomy import layers_at_work
+from keras_layer_prune.graph.linear.maps import (
     is_activated,
     is_map,
     is_over_places,
@@ -14,6 +13,7 @@ from keras_layer_prune.graph.linear_maps import (
     pooled_once,
     product,
 )
+from keras_layer_prune.graph.reading.lineage import Lineage
 from keras_layer_prune.layers.seam import Seam
 
 

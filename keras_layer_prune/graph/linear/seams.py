@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.linear_maps import is_activated, is_map, is_over_places
+from keras_layer_prune.graph.linear.maps import is_activated, is_map, is_over_places
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 from keras_layer_prune.layers.seam import Seam

@@ -4,22 +4,26 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph import identities
-from keras_layer_prune.graph.blocks import first_argument, first_name
-from keras_layer_prune.graph.changes import around, edge
-from keras_layer_prune.graph.cloning import without_initial_values
-from keras_layer_prune.graph.masks import is_attention, masked_arguments, unmasked_by
-from keras_layer_prune.graph.operations import (
+from keras_layer_prune.graph.reading.arguments import by_position, first_argument
+from keras_layer_prune.graph.reading.operations import (
     is_addition,
     is_difference,
     is_rectifier,
     passes_on,
 )
-from keras_layer_prune.graph.status import (
+from keras_layer_prune.graph.reading.status import (
     Status,
     needed_calls,
     nested_statuses,
     output_statuses,
+)
+from keras_layer_prune.graph.rebuilding import identities
+from keras_layer_prune.graph.rebuilding.changes import around, edge
+from keras_layer_prune.graph.rebuilding.cloning import without_initial_values
+from keras_layer_prune.graph.rebuilding.masks import (
+    is_attention,
+    masked_arguments,
+    unmasked_by,
 )
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -88,9 +92,9 @@ class Recall:
         if operation in changes.instead:
             return [self._another(changes.instead[operation], args, kwargs)]
         if around(call) in changes.inserted:
-            return [self._with_gate(call, *_by_position(operation, args, kwargs))]
+            return [self._with_gate(call, *by_position(operation, args, kwargs))]
         if isinstance(operation, GatedResidual | GatedLayer):
-            output = self._gated(call, *_by_position(operation, args, kwargs))
+            output = self._gated(call, *by_position(operation, args, kwargs))
             return [self._cast(output, call)]
         if private.graph_of(operation) is not None:
             return self._nested(call, args, kwargs)
@@ -256,12 +260,3 @@ def _is_passed_on(tensor, addition) -> bool:
 
 def _position(tensor, call) -> int:
     return next(i for i, x in enumerate(call.inputs) if x is tensor)
-
-
-def _by_position(layer, args, kwargs):
-    """Arguments of a call, the first of which may have been given by name."""
-    if args:
-        return args, kwargs
-    first = first_name(layer)
-    rest = {name: value for name, value in kwargs.items() if name != first}
-    return (kwargs[first],), rest

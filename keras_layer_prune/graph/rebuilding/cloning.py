@@ -8,7 +8,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import sentence
-from keras_layer_prune.graph.operations import is_function_of_keras
+from keras_layer_prune.graph.reading.operations import is_function_of_keras
 
 
 def clone_operation(operation, name=None):

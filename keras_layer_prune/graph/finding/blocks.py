@@ -1,13 +1,17 @@
 """Layers that hold others where no graph shows them: blocks, gated as a whole."""
 
 import collections
-import inspect
 
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.branches import FoundCall, find_calls, has_additions
-from keras_layer_prune.graph.operations import package_of
+from keras_layer_prune.graph.finding.branches import (
+    FoundCall,
+    find_calls,
+    has_additions,
+)
+from keras_layer_prune.graph.reading.arguments import first_argument
+from keras_layer_prune.graph.reading.operations import package_of
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -50,16 +54,6 @@ def models_inside(layer) -> list:
         for x in private.all_layers(layer)
         if private.graph_of(x) is not None and has_additions(x)
     ]
-
-
-def first_name(layer) -> str:
-    """The name of the first argument of a layer's call."""
-    return next(iter(inspect.signature(layer.call).parameters))
-
-
-def first_argument(call):
-    """What a layer is called on: its first argument."""
-    return call.args[0] if call.args else call.kwargs.get(first_name(call.operation))
 
 
 def _is_block(call) -> bool:

@@ -3,7 +3,7 @@
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.operations import AFFINE, LINEAR, is_keras, is_sum
+from keras_layer_prune.graph.reading.operations import AFFINE, LINEAR, is_keras, is_sum
 from keras_layer_prune.layers.seam import Seam
 
 # Linear but for an offset.

@@ -1,0 +1,1 @@
+"""The dry run: sections that could leave a model, and why others could not."""

@@ -1,0 +1,1 @@
+"""Linear layers: which they are, and several of them as one."""

@@ -1,0 +1,1 @@
+"""A network traced again on new layers, without what leaves it."""
