@@ -20,9 +20,14 @@ import tensorflow as tf
 
 import keras_layer_prune as klp
 from keras_layer_prune.graph.gates import theta_of
-from keras_layer_prune.training import gate_update
-from keras_layer_prune.training.gate_clock import LONGEST_STEP, GateClock
-from keras_layer_prune.training.gate_update import GateStep, heading, move_gates, scales
+from keras_layer_prune.training.step import gate_update
+from keras_layer_prune.training.step.gate_clock import LONGEST_STEP, GateClock
+from keras_layer_prune.training.step.gate_update import (
+    GateStep,
+    heading,
+    move_gates,
+    scales,
+)
 
 # What sections are worth, in prices.
 WORTH = (0.0, 0.5, 0.8, 1.25, 1.5, 3.0)

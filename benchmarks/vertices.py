@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_layer_prune as klp
-from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS
+from keras_layer_prune.training.step.gate_gradients import GATE_GRADIENTS
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

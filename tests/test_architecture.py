@@ -20,9 +20,13 @@ MAY_IMPORT = {
     "training": {"variational", "layers", "graph"},
     "report": {"variational", "layers", "graph"},
 }
-# The same for the folders in `graph`, from the bottom to the top; what is beside them
-# may import them all.
-FOLDERS_OF_GRAPH = ["reading", "costs", "linear", "rebuilding", "finding"]
+# The folders inside of some, each of which may import those before it; what is beside
+# them may import them all.
+INSIDE = {
+    "graph": ["reading", "costs", "linear", "rebuilding", "finding"],
+    "training": ["step", "shrinking", "guards", "backup"],
+}
+FOLDERS_INSIDE = [(outer, x) for outer, inside in INSIDE.items() for x in inside]
 
 
 def path_of(file):
@@ -76,19 +80,19 @@ def test_imports_run_one_way(file):
     assert imported_folders(file) <= allowed
 
 
-@pytest.mark.parametrize("folder", FOLDERS_OF_GRAPH)
-def test_imports_in_the_graph_run_one_way(folder):
-    others = set(FOLDERS_OF_GRAPH) - {folder}
-    below = set(FOLDERS_OF_GRAPH[: FOLDERS_OF_GRAPH.index(folder)])
-    for file in (ROOT / "graph" / folder).glob("*.py"):
+@pytest.mark.parametrize("outer, inner", FOLDERS_INSIDE)
+def test_imports_inside_of_a_folder_run_one_way(outer, inner):
+    others = set(INSIDE[outer]) - {inner}
+    below = set(INSIDE[outer][: INSIDE[outer].index(inner)])
+    for file in (ROOT / outer / inner).glob("*.py"):
         names = [module.split(".") for module in imported_modules(file)]
-        used = {name[2] for name in names if name[:2] == [ROOT.name, "graph"]}
+        used = {name[2] for name in names if name[:2] == [ROOT.name, outer]}
         assert used & others <= below, path_of(file)
 
 
-def test_every_folder_of_the_graph_has_its_place():
-    folders = {x.parent.name for x in (ROOT / "graph").glob("*/__init__.py")}
-    assert folders == set(FOLDERS_OF_GRAPH)
+def test_every_folder_inside_of_another_has_its_place():
+    found = {file.parent.relative_to(ROOT).parts for file in ROOT.glob("*/*/*.py")}
+    assert found == set(FOLDERS_INSIDE)
 
 
 def test_nothing_imports_the_public_names_from_inside():
@@ -108,7 +112,7 @@ def test_private_names_of_keras_live_in_one_file():
 
 
 def test_private_names_of_tensorflow_live_in_one_file():
-    assert files_that_import("tensorflow.python") == {"training/step_graphs.py"}
+    assert files_that_import("tensorflow.python") == {"training/step/step_graphs.py"}
 
 
 def names_of_others(file):

@@ -21,8 +21,8 @@ from keras_layer_prune.graph.gates import find_gates, kept_sections
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
-from keras_layer_prune.training.before_fit import check_before_fit
-from keras_layer_prune.training.checks import (
+from keras_layer_prune.training.guards.before_fit import check_before_fit
+from keras_layer_prune.training.guards.checks import (
     check_free_names,
     check_reduction,
     checked_decision,
@@ -30,28 +30,31 @@ from keras_layer_prune.training.checks import (
     checked_step_size,
     checked_weight_prior,
 )
-from keras_layer_prune.training.decisions import decision_entries
-from keras_layer_prune.training.fit_callbacks import (
+from keras_layer_prune.training.guards.fit_callbacks import (
     callbacks_of,
     gate_movers,
     put_watchers_last,
 )
-from keras_layer_prune.training.gate_clock import GateClock
-from keras_layer_prune.training.gate_gradients import GATE_GRADIENTS, check_draws
-from keras_layer_prune.training.gate_update import DEFAULT_PRICE
-from keras_layer_prune.training.optimizer_state import check_carry_over, check_unused
-from keras_layer_prune.training.replicas import reducible, replicas
-from keras_layer_prune.training.shrink import shrink
-from keras_layer_prune.training.step_graphs import StepGraphs
-from keras_layer_prune.training.train_size import (
+from keras_layer_prune.training.shrinking.decisions import decision_entries
+from keras_layer_prune.training.shrinking.optimizer_state import (
+    check_carry_over,
+    check_unused,
+)
+from keras_layer_prune.training.shrinking.shrink import shrink
+from keras_layer_prune.training.step.gate_clock import GateClock
+from keras_layer_prune.training.step.gate_gradients import GATE_GRADIENTS, check_draws
+from keras_layer_prune.training.step.gate_update import DEFAULT_PRICE
+from keras_layer_prune.training.step.replicas import reducible, replicas
+from keras_layer_prune.training.step.step_graphs import StepGraphs
+from keras_layer_prune.training.step.train_size import (
     checked_train_size,
     infer_train_size,
     known_train_size,
     number_of_rows,
     told_train_size,
 )
-from keras_layer_prune.training.training_step import training_step
-from keras_layer_prune.training.weights_under_prior import (
+from keras_layer_prune.training.step.training_step import training_step
+from keras_layer_prune.training.step.weights_under_prior import (
     among,
     default_weight_prior,
     places_of,

@@ -10,11 +10,8 @@ import keras
 from keras_layer_prune._checks import checked_config, fraction, optional_fraction
 from keras_layer_prune.graph.gates import saved_share, theta_of
 from keras_layer_prune.training import diagnostics
-from keras_layer_prune.training.decisions import describe
-from keras_layer_prune.training.gate_update import AVERAGED_STEPS, heading
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.progress import Progress
-from keras_layer_prune.training.replicas import is_chief
 from keras_layer_prune.training.schedule import (
     LATEST_SETTLING,
     default_min_saving,
@@ -23,6 +20,9 @@ from keras_layer_prune.training.schedule import (
     exact,
     settling_step,
 )
+from keras_layer_prune.training.shrinking.decisions import describe
+from keras_layer_prune.training.step.gate_update import AVERAGED_STEPS, heading
+from keras_layer_prune.training.step.replicas import is_chief
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
 # How often in an epoch the gates' probabilities are noted for plots, and closed

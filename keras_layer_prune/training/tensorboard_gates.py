@@ -13,9 +13,9 @@ from keras_layer_prune.graph.costs.anatomy import (
     layers_at_work,
 )
 from keras_layer_prune.graph.gates import theta_of
-from keras_layer_prune.training.decisions import describe
 from keras_layer_prune.training.gated_model import GatedModel
-from keras_layer_prune.training.replicas import is_chief
+from keras_layer_prune.training.shrinking.decisions import describe
+from keras_layer_prune.training.step.replicas import is_chief
 
 # A run of its own, beside Keras's `train` and `validation`: where TensorBoard has no
 # data server it follows the newest file of a run only, and the loss would stand still.

@@ -53,7 +53,7 @@ def main(kind, folder, draws="row"):
     from small_models import chain, data
 
     import keras_layer_prune as klp
-    from keras_layer_prune.training.replicas import is_chief
+    from keras_layer_prune.training.step.replicas import is_chief
 
     keras.utils.set_random_seed(0)
     with strategy.scope():

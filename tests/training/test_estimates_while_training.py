@@ -20,6 +20,7 @@ from small_models import (
 )
 
 from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune.training.step import training_step
 
 STEPS = 1600
 # Sections, of which each step says something of few.
@@ -50,7 +51,7 @@ class Recorder:
 def estimate(monkeypatch, network, target, gate_gradient):
     """Mean and standard error of what `gate_gradient` says of each gate."""
     recorder = Recorder()
-    monkeypatch.setattr("keras_layer_prune.training.training_step.move_gates", recorder)
+    monkeypatch.setattr(training_step, "move_gates", recorder)
     model = compiled(
         network,
         keras.optimizers.SGD(0.0),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_layer_prune.training.gate_clock import LONGEST_STEP, GateClock
+from keras_layer_prune.training.step.gate_clock import LONGEST_STEP, GateClock
 
 
 def clock(first_step, last_step, now=0):

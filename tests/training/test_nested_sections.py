@@ -7,7 +7,7 @@ from small_models import FEATURES, actions, compiled, data, freeze_gates, gate
 
 import keras_layer_prune as klp
 from keras_layer_prune.training.backup.replay import replay
-from keras_layer_prune.training.decisions import describe
+from keras_layer_prune.training.shrinking.decisions import describe
 
 X, Y = data()
 OWN = FEATURES * FEATURES + FEATURES  # of one layer

@@ -35,7 +35,7 @@ from small_models import (
 )
 
 from keras_layer_prune import PruneSections
-from keras_layer_prune.training.other_callbacks import check_callbacks
+from keras_layer_prune.training.guards.other_callbacks import check_callbacks
 
 REFUSED = [case for case in CASES if case.refusal]
 WORKING = [case for case in CASES if not case.refusal]

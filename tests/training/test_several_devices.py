@@ -76,7 +76,7 @@ def test_metrics_are_over_all_replicas(tmp_path):
 
 
 ROWS = """
-from keras_layer_prune.training.replicas import rows_of_replica
+from keras_layer_prune.training.step.replicas import rows_of_replica
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 parts = strategy.experimental_distribute_values_from_function(

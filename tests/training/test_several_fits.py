@@ -23,7 +23,7 @@ from keras_layer_prune import (
     PruneSections,
     strip_gates,
 )
-from keras_layer_prune.training.gate_update import DEFAULT_PRICE
+from keras_layer_prune.training.step.gate_update import DEFAULT_PRICE
 
 OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
 

@@ -11,7 +11,7 @@ from small_models import (
     freeze_gates,
 )
 
-from keras_layer_prune.training.train_size import infer_train_size
+from keras_layer_prune.training.step.train_size import infer_train_size
 
 X, Y = data(10)
 

@@ -33,7 +33,7 @@ from keras_layer_prune.training.backup.snapshot import (
 )
 from keras_layer_prune.training.backup.store import Store
 from keras_layer_prune.training.gated_model import GatedModel
-from keras_layer_prune.training.replicas import is_chief
+from keras_layer_prune.training.step.replicas import is_chief
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")

@@ -7,7 +7,7 @@ registered, and a `Lambda` layer is the one of the script.
 
 import itertools
 
-from keras_layer_prune.training.shrink import shrink
+from keras_layer_prune.training.shrinking.shrink import shrink
 
 
 def replay(model, entries):

@@ -8,8 +8,8 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.rebuild import leave_behind
 from keras_layer_prune.graph.rebuilding.copying import paired_variables
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
-from keras_layer_prune.training.optimizer_state import carry_over
-from keras_layer_prune.training.weights_under_prior import carried_weights
+from keras_layer_prune.training.shrinking.optimizer_state import carry_over
+from keras_layer_prune.training.step.weights_under_prior import carried_weights
 
 
 class _Replacement(NamedTuple):

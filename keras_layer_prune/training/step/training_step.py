@@ -4,29 +4,29 @@ import keras
 import tensorflow as tf
 
 from keras_layer_prune.layers._draws import Draws
-from keras_layer_prune.training.gate_clock import LONGEST_STEP
-from keras_layer_prune.training.gate_gradients import (
+from keras_layer_prune.training.step.gate_clock import LONGEST_STEP
+from keras_layer_prune.training.step.gate_gradients import (
     DRAWS_OF,
     PAIRED_ESTIMATORS,
     Estimate,
 )
-from keras_layer_prune.training.gate_update import (
+from keras_layer_prune.training.step.gate_update import (
     GateStep,
     all_finite,
     move_gates,
     scales,
 )
-from keras_layer_prune.training.overflow import (
+from keras_layer_prune.training.step.overflow import (
     announced,
     finite_everywhere,
     is_scale_search,
 )
-from keras_layer_prune.training.replicas import (
+from keras_layer_prune.training.step.replicas import (
     replicas,
     rows_of_replica,
     sum_over_replicas,
 )
-from keras_layer_prune.training.train_size import number_of_rows
+from keras_layer_prune.training.step.train_size import number_of_rows
 
 
 def training_step(model, data) -> dict:

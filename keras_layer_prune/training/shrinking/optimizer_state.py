@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import sentence
-from keras_layer_prune.training.several_optimizers import (
+from keras_layer_prune.training.shrinking.several_optimizers import (
     assigned_as_before,
     is_several,
     parts_in_use,

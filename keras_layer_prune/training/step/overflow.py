@@ -8,8 +8,8 @@ replica; here it learns of all others too, those of the gates among them.
 import keras
 import tensorflow as tf
 
-from keras_layer_prune.training.gate_update import all_finite
-from keras_layer_prune.training.replicas import sum_over_replicas
+from keras_layer_prune.training.step.gate_update import all_finite
+from keras_layer_prune.training.step.replicas import sum_over_replicas
 
 
 def finite_everywhere(optimizer, gradients):

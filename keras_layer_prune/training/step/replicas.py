@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers._draws import RowsOfReplica
-from keras_layer_prune.training.train_size import number_of_rows
+from keras_layer_prune.training.step.train_size import number_of_rows
 
 
 def replicas() -> int:

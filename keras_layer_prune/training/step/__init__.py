@@ -1,0 +1,1 @@
+"""One training step: weights by the optimizer, gates by a projected step."""
