@@ -45,7 +45,7 @@ def _blocks(inside):
     return st.builds(
         Block,
         section=st.sampled_from(sorted(SECTIONS)),
-        way=st.sampled_from("layer residual addition raw subtraction".split()),
+        way=st.sampled_from("layer layer residual residual addition raw minus".split()),
         theta=st.sampled_from([0.0, 0.0, 1.0, 0.4]),
         before=st.sampled_from([None, None, "ReLU", "raw", "Add", "Dropout"]),
         inside=inside,
@@ -55,7 +55,7 @@ def _blocks(inside):
 PLANS = st.lists(
     _blocks(st.just(()) | st.lists(_blocks(st.just(())), max_size=2).map(tuple)),
     min_size=1,
-    max_size=4,
+    max_size=3,
 )
 
 

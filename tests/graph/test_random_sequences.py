@@ -1,6 +1,6 @@
 """A rebuilt network of sequences sees the same masks, whatever the network.
 
-A quarter of `KLP_EXAMPLES`, but no less than 25, is the number of random networks.
+Half of `KLP_EXAMPLES`, but no less than 25, is the number of random networks.
 """
 
 import functools
@@ -17,7 +17,7 @@ from keras_layer_prune.graph.gates import find_gates
 TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
 
 over_random_sequences = functools.partial(
-    over_random_networks, examples=max(25, EXAMPLES // 4)
+    over_random_networks, examples=max(25, EXAMPLES // 2)
 )
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
 
