@@ -6,6 +6,7 @@ import inspect
 import keras
 import tensorflow as tf
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 
 
@@ -19,13 +20,14 @@ def checked_layer(name, layer):
 
 
 def checked_section(name, layer):
-    """Return `layer`, or raise if it is not one to put a gate around."""
-    inner = getattr(checked_layer(name, layer), "gate", layer)
-    if isinstance(inner, BernoulliGate):
+    """Return `layer`, or raise if it holds a gate that no graph would show."""
+    inside = private.all_layers(checked_layer(name, layer))
+    has_graph = isinstance(layer, keras.Sequential) or private.graph_of(layer)
+    if not has_graph and any(isinstance(one, BernoulliGate) for one in inside):
         raise ValueError(
-            f"`{name}` has a gate of its own, right inside of the one that it would "
-            f"get. Received: {name}={layer!r}. Take the layer without its gate or, to "
-            "have both, write `keras.Sequential([layer])`."
+            f"`{name}` is a gate, or holds one that no graph would show. Received: "
+            f"{name}={layer!r}. Take it without its gate; or put a `GatedLayer` or a "
+            "`GatedResidual` into a model, `keras.Sequential([layer])`, to have both."
         )
     return layer
 
@@ -96,3 +98,17 @@ def joint_mask(masks):
     # Most often they are one and the same.
     others = [mask for mask in others if mask is not first]
     return functools.reduce(keras.ops.logical_or, others, first)
+
+
+def mask_behind(gate, mask, kept):
+    """The mask behind a gate: none, or what is left has another one if it is closed.
+
+    Args:
+        gate: `BernoulliGate`.
+        mask: The mask where the gate is open, or None.
+        kept: The mask of what is left where it is closed, or None.
+    """
+    if mask is None or mask is kept:
+        return mask
+    kept = tf.ones_like(mask) if kept is None else kept
+    return tf.where(gate.probability.value > 0.0, mask, kept)

@@ -12,6 +12,7 @@ from keras_layer_prune.layers._parts import (
     checked_gate,
     checked_section,
     mask_after,
+    mask_behind,
     may_be_equal,
 )
 
@@ -61,6 +62,8 @@ class GatedLayer(keras.layers.Layer):
 
     def call(self, inputs, *args, **kwargs):
         """Add what the layer changes, as far as the gate is open."""
+        # A layer may take the mask away from what it is called on.
+        kept = private.mask_of(inputs)
         outputs = self.layer(inputs, *args, **kwargs)
         check_single(self, f"`{self.layer.name}`", outputs)
         if not may_be_equal(outputs.shape, inputs.shape):
@@ -73,7 +76,8 @@ class GatedLayer(keras.layers.Layer):
         # The layer and the gate may have precisions of their own.
         change = self.gate(tf.cast(outputs, inputs.dtype) - inputs)
         result = inputs + tf.cast(change, inputs.dtype)
-        return private.with_mask(result, private.mask_of(outputs))
+        mask = mask_behind(self.gate, private.mask_of(outputs), kept)
+        return private.with_mask(result, mask)
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the layer's output."""

@@ -14,6 +14,7 @@ from keras_layer_prune.layers._parts import (
     checked_section,
     joint_mask,
     mask_after,
+    mask_behind,
     may_be_equal,
 )
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
@@ -109,7 +110,7 @@ class GatedResidual(keras.layers.Layer):
         """Add the section to the shortcut, as far as the gate is open."""
         kept = inputs if self.shortcut is None else self.shortcut(inputs)
         # A section may take the mask away from what it is called on.
-        mask = private.mask_of(kept)
+        mask_kept = private.mask_of(kept)
         branch = self.section(inputs)
         check_single(self, f"`{self.section.name}`", branch)
         if not may_be_equal(kept.shape, branch.shape):
@@ -123,7 +124,8 @@ class GatedResidual(keras.layers.Layer):
         # Parts may have precisions of their own.
         dtype = self.compute_dtype
         result = tf.cast(kept, dtype) + tf.cast(self.gate(branch), dtype)
-        return private.with_mask(result, joint_mask([mask, private.mask_of(branch)]))
+        mask = joint_mask([mask_kept, private.mask_of(branch)])
+        return private.with_mask(result, mask_behind(self.gate, mask, mask_kept))
 
     def compute_mask(self, inputs, mask=None):
         """The mask of the sum: none, unless both paths have one."""

@@ -21,6 +21,11 @@ from keras_layer_prune.graph.gates import find_gates, kept_sections
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
+from keras_layer_prune.training.fit_callbacks import (
+    callbacks_of,
+    gate_movers,
+    put_watchers_last,
+)
 from keras_layer_prune.training.guards.before_fit import check_before_fit
 from keras_layer_prune.training.guards.checks import (
     check_free_names,
@@ -29,11 +34,6 @@ from keras_layer_prune.training.guards.checks import (
     checked_pruning_log,
     checked_step_size,
     checked_weight_prior,
-)
-from keras_layer_prune.training.guards.fit_callbacks import (
-    callbacks_of,
-    gate_movers,
-    put_watchers_last,
 )
 from keras_layer_prune.training.shrinking.decisions import decision_entries
 from keras_layer_prune.training.shrinking.optimizer_state import (

@@ -65,7 +65,8 @@ def network_of(plan):
     x = layers.Embedding(10, FEATURES, mask_zero=True)(tokens)
     for block in plan:
         x = _after(x, block)
-    return model(tokens, [_attended(x), layers.GlobalAveragePooling1D()(x)])
+    outputs = [_attended(x), layers.GlobalAveragePooling1D()(x), layers.ReLU()(x)]
+    return model(tokens, outputs)
 
 
 def _after(x, block):

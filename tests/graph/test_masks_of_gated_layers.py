@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import gate, model
+from gated_networks import gate, masks_of, model
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
@@ -28,6 +28,42 @@ class RawSum(layers.Layer):
         return inputs + self.dense(inputs)
 
 
+class NoMask(layers.Layer):
+    """Takes masks, and hands none on."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return 1.0 * inputs
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
+class Shifted(NoMask):
+    """Makes of each mask another one."""
+
+    def compute_mask(self, inputs, mask=None):
+        return None if mask is None else keras.ops.roll(mask, 1, axis=1)
+
+
+class Attends(layers.Layer):
+    """A block of a user's own, which calls attention on what it is called on."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.attention = layers.MultiHeadAttention(2, 2)
+
+    def build(self, input_shape):
+        self.attention.build(input_shape, input_shape)
+
+    def call(self, inputs):
+        return inputs + self.attention(inputs, inputs)
+
+
 def convolution():
     return layers.Conv1D(4, 3, padding="same")
 
@@ -45,6 +81,18 @@ def model_that_hands_on_the_mask():
     return keras.Model(inputs, layers.Dense(4, "tanh")(inputs))
 
 
+def row_that_takes_the_mask_away():
+    return keras.Sequential([layers.Dense(4, "tanh"), NoMask()])
+
+
+def row_that_makes_a_mask():
+    return keras.Sequential([layers.Masking(), layers.LSTM(4, return_sequences=True)])
+
+
+def row_that_shifts_the_mask():
+    return keras.Sequential([layers.Dense(4, "tanh"), Shifted()])
+
+
 def row_with_a_gate():
     return keras.Sequential([klp.GatedLayer(convolution(), gate(1.0))])
 
@@ -55,7 +103,11 @@ SECTIONS = [
     row_that_drops_the_mask,
     row_that_hands_on_the_mask,
     model_that_hands_on_the_mask,
+    row_that_takes_the_mask_away,
+    row_that_makes_a_mask,
+    row_that_shifts_the_mask,
     row_with_a_gate,
+    Attends,
 ]
 
 
@@ -74,8 +126,13 @@ def averaged_in_a_model(x):
 
 def network_of(block, reader):
     tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
-    return model(tokens, reader(block(x)))
+    x = block(layers.Embedding(10, 4, mask_zero=True)(tokens))
+    return model(tokens, [reader(x), layers.ReLU()(x)])
+
+
+def check_the_same(network, other, x=TOKENS):
+    assert max_difference(network, other, x) < 1e-5
+    assert masks_of(network, x) == masks_of(other, x)
 
 
 @pytest.mark.parametrize("reader", [attended, averaged, averaged_in_a_model])
@@ -84,7 +141,18 @@ def network_of(block, reader):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_mask_is_the_same_with_and_without_the_gate(section, make, theta, reader):
     network = network_of(make(section(), gate=gate(theta)), reader)
-    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+    check_the_same(network, strip_gates(network))
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+@pytest.mark.parametrize("make", [klp.GatedResidual, klp.GatedLayer])
+def test_a_section_may_make_a_mask_where_there_was_none(make, theta):
+    inputs = keras.Input((6, 4))
+    x = make(row_that_makes_a_mask(), gate=gate(theta))(inputs)
+    network = model(inputs, [attended(x), averaged(x)])
+    x = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
+    x[:, 3:] = 0.0
+    check_the_same(network, strip_gates(network), x)
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -6,6 +6,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.costs.macs import call_macs
+from keras_layer_prune.graph.reading.parts import parts_of
 from keras_layer_prune.graph.reading.status import (
     needed_calls,
     nested_statuses,
@@ -82,16 +83,6 @@ def _parts_at_work(layer, closed) -> list:
     if layer.gate not in closed:
         return parts
     return [part for part in parts if part is getattr(layer, "shortcut", None)]
-
-
-def parts_of(layer) -> list:
-    """What a layer with a gate calls, in running order; nothing for other layers."""
-    if isinstance(layer, GatedLayer):
-        return [layer.layer, layer.gate]
-    if isinstance(layer, GatedResidual):
-        parts = (layer.shortcut, layer.section, layer.gate)
-        return [part for part in parts if part is not None]
-    return []
 
 
 def count_parameters(uses) -> int:

@@ -1,1 +1,1 @@
-"""The dry run: sections that could leave a model, and why others could not."""
+"""Sections that could leave a model, and why others could not."""

@@ -23,14 +23,14 @@ class Changes(NamedTuple):
     inserted: dict
     instead: dict
 
-    def decide(self, gate) -> bool:
+    def decides(self, gate) -> bool:
         """Whether a gate goes, closed or open."""
         return gate in self.closed or gate in self.opened
 
-    def touch(self, layer) -> bool:
+    def touches(self, layer) -> bool:
         """Whether anything changes in a layer, or in what it holds."""
         inside = private.all_layers(layer)
-        return any(self.decide(inner) or inner in self.instead for inner in inside)
+        return any(self.decides(inner) or inner in self.instead for inner in inside)
 
 
 def edge(call, tensor) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.costs.anatomy import parts_of
+from keras_layer_prune.graph.reading.parts import parts_of
 from keras_layer_prune.graph.rebuilding.cloning import clone_operation, is_lookup
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
@@ -100,7 +100,7 @@ class Copies:
         elsewhere too.
         """
         inside = private.all_layers(layer)
-        return any(map(self.is_shared, inside)) or self._changes.touch(layer)
+        return any(map(self.is_shared, inside)) or self._changes.touches(layer)
 
     def _gated_anew(self, layer, name):
         new = self._gated_of_parts(layer, name)

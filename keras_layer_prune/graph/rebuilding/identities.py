@@ -3,9 +3,14 @@
 import keras
 
 
-def named(tensor, name, dtype=None):
-    """The same tensor, mask included, under another name and maybe in another dtype."""
-    return keras.layers.Identity(name=name, dtype=dtype or tensor.dtype)(tensor)
+def named(tensor, name):
+    """The same tensor under another name, with its mask."""
+    return keras.layers.Identity(name=name, dtype=tensor.dtype)(tensor)
+
+
+def cast(tensor, dtype, name):
+    """The same numbers in another dtype, with their mask, which raw operations drop."""
+    return keras.layers.Identity(name=name, dtype=dtype)(tensor)
 
 
 def apart(tensor, name):

@@ -1,10 +1,11 @@
 """Which tensors of a graph may carry a mask when it runs."""
 
 import keras
+from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.costs.anatomy import parts_of
 from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
+from keras_layer_prune.graph.reading.parts import parts_of
 
 
 def masked_tensors(functional, inputs=None) -> set[int]:
@@ -31,9 +32,15 @@ def masked_tensors(functional, inputs=None) -> set[int]:
 def unmasked_by(call) -> list:
     """The tensors that a call takes the masks away from, for all others.
 
-    Attention does, also as a part of what is called on the same tensors.
+    Attention does, also as a part of what is called on the same tensors. A layer in
+    which no graph shows it is not known to.
     """
     return _unmasked_by(call.operation, call)
+
+
+def may_unmask(layer) -> bool:
+    """Whether a layer might take masks away, as far as what it holds tells."""
+    return any(map(is_attention, private.all_layers(layer)))
 
 
 def is_attention(operation) -> bool:
@@ -98,7 +105,7 @@ def _hands_on(call, masked) -> bool:
 
 def _makes_masked(operation, is_masked, call) -> bool:
     """Whether the output of a call's operation, or of a part of it, may have a mask."""
-    parts = parts_of(operation)
+    parts = [part for part in parts_of(operation) if part is not operation.gate]
     if parts:
         # Sums among them have one if all operands do.
         return all(_makes_masked(part, is_masked, call) for part in parts)
@@ -106,7 +113,16 @@ def _makes_masked(operation, is_masked, call) -> bool:
     if inner is not None:
         inside = masked_tensors(inner, [is_masked] * len(inner.inputs))
         return any(id(x) in inside for x in inner.outputs)
-    return is_masked and _supports_masks(operation) and _keeps_steps(call)
+    if not _supports_masks(operation) or not _keeps_steps(call):
+        return False
+    tensor = call.operands[0]
+    mask = keras.KerasTensor(tensor.shape[:2], "bool") if is_masked else None
+    try:
+        made = operation.compute_mask(tensor, mask)
+    except Exception:
+        # A user's own may want real tensors, or several.
+        return is_masked
+    return any(one is not None for one in tree.flatten(made))
 
 
 def _supports_masks(operation) -> bool:

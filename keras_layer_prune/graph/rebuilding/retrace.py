@@ -12,14 +12,14 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
-from keras_layer_prune.graph.linear.seams import Seams
 from keras_layer_prune.graph.reading.status import Status, tensor_statuses
 from keras_layer_prune.graph.rebuilding import identities
+from keras_layer_prune.graph.rebuilding.calls_again import CallsAgain
+from keras_layer_prune.graph.rebuilding.carried_state import copy_state
 from keras_layer_prune.graph.rebuilding.changes import Changes
 from keras_layer_prune.graph.rebuilding.copies import Copies
-from keras_layer_prune.graph.rebuilding.copying import copy_state
 from keras_layer_prune.graph.rebuilding.masks import masked_tensors
-from keras_layer_prune.graph.rebuilding.recall import Recall
+from keras_layer_prune.graph.rebuilding.seams import Seams
 from keras_layer_prune.graph.rebuilding.values import Values
 
 
@@ -34,7 +34,7 @@ class Retrace:
         instead: Dictionary of what is called in the place of layers; see `Changes`.
 
     Attributes:
-        copies: List of pairs (old layer, new layer), each variable of the one
+        pairs: List of pairs (old layer, new layer), each variable of the one
             standing at the same place in the other.
     """
 
@@ -45,12 +45,12 @@ class Retrace:
         )
         self._seams = Seams()
         self._copies = Copies(network, self._changes, self._rebuild_graph)
-        self.copies = self._copies.pairs
+        self.pairs = self._copies.pairs
 
     def rebuild(self) -> keras.Model:
         """The rewritten network, with the weights and output names of the old one."""
         new_network = self._rebuild_graph(self._network)
-        for old, new in self.copies:
+        for old, new in self.pairs:
             copy_state(old, new)
         return new_network
 
@@ -71,7 +71,9 @@ class Retrace:
         )
         masks = masked_tensors(functional, masked)
         values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
-        Recall(functional, values, self._changes, self._copies, self._seams).make_all()
+        CallsAgain(
+            functional, values, self._changes, self._copies, self._seams
+        ).make_all()
         if inputs is None:
             self._keep_names(functional.outputs, values)
         else:

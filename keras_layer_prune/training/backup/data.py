@@ -8,7 +8,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.training.backup import lock
-from keras_layer_prune.training.guards.fit_callbacks import (
+from keras_layer_prune.training.fit_callbacks import (
     callbacks_of,
     replace_callbacks,
 )

@@ -1,1 +1,1 @@
-"""What is looked at before any work: arguments, callbacks, what cannot go together."""
+"""Checks of what users hand to the training, and of what cannot go together."""

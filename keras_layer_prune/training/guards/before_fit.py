@@ -4,8 +4,8 @@ import warnings
 
 from keras_layer_prune.graph.gates import undecided_gates
 from keras_layer_prune.graph.rebuild import check_remade
+from keras_layer_prune.training.fit_callbacks import callbacks_of, gate_movers
 from keras_layer_prune.training.guards.checks import check_layers_beside
-from keras_layer_prune.training.guards.fit_callbacks import callbacks_of, gate_movers
 from keras_layer_prune.training.guards.other_callbacks import check_callbacks
 
 

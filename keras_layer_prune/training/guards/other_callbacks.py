@@ -8,7 +8,7 @@ import warnings
 
 import keras
 
-from keras_layer_prune.training.guards.fit_callbacks import gate_movers
+from keras_layer_prune.training.fit_callbacks import gate_movers
 from keras_layer_prune.training.schedule import settling_epoch
 
 

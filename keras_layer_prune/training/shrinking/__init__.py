@@ -1,1 +1,1 @@
-"""A model under training gets a smaller network: weights, slots and the log of it."""
+"""What happens when sections leave: a smaller network, the optimizer's state, the log."""

@@ -6,7 +6,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.rebuild import leave_behind
-from keras_layer_prune.graph.rebuilding.copying import paired_variables
+from keras_layer_prune.graph.rebuilding.carried_state import paired_variables
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
 from keras_layer_prune.training.shrinking.optimizer_state import carry_over
 from keras_layer_prune.training.step.weights_under_prior import carried_weights
@@ -58,7 +58,7 @@ def _make_replacement(model, closed, opened) -> _Replacement:
     network = retrace.rebuild()
     copied = [
         pair
-        for old_layer, new_layer in retrace.copies
+        for old_layer, new_layer in retrace.pairs
         for pair in paired_variables(old_layer, new_layer)
     ]
     for old, new in copied:

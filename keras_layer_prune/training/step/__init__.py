@@ -1,1 +1,1 @@
-"""One training step: weights by the optimizer, gates by a projected step."""
+"""What happens in every step: draws, estimates, moves of the gates; their clock."""

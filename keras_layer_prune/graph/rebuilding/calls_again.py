@@ -1,4 +1,4 @@
-"""The calls of one graph, made again on new tensors: `Recall`."""
+"""The calls of one graph, made again on new tensors: `CallsAgain`."""
 
 import keras
 from keras import tree
@@ -23,13 +23,14 @@ from keras_layer_prune.graph.rebuilding.cloning import without_initial_values
 from keras_layer_prune.graph.rebuilding.masks import (
     is_attention,
     masked_arguments,
+    may_unmask,
     unmasked_by,
 )
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
 
-class Recall:
+class CallsAgain:
     """Makes those calls of a graph again that are still needed.
 
     Args:
@@ -61,7 +62,7 @@ class Recall:
                 rest = [x for x in calls[place + 1 :] if id(x.outputs[0]) in needed]
                 self._set_apart(taken, rest)
             if is_needed:
-                values.update(call.outputs, self._again(call))
+                values.update(call.outputs, self._call_again(call))
             if not is_needed or not is_attention(call.operation):
                 # What comes after it goes on without them, and attention inside of
                 # it may leave.
@@ -80,27 +81,27 @@ class Recall:
         name = self._copies.free_name(f"{private.producer(tensor).name}_again")
         return identities.apart(tensor, name)
 
-    def _again(self, call) -> list:
+    def _call_again(self, call) -> list:
         """Outputs of a call on the new tensors, flat."""
         operation, changes = call.operation, self._changes
         if operation in changes.opened:
             return [self._cast(self._values.tensor(call.inputs[0]), call)]
         is_sum = is_addition(operation) or is_difference(operation)
         if is_sum and self._values.has_zero(call):
-            return [self._sum(call)]
+            return [self._call_sum(call)]
         args, kwargs = self._arguments(call)
         if operation in changes.instead:
-            return [self._another(changes.instead[operation], args, kwargs)]
+            return [self._call_instead(changes.instead[operation], args, kwargs)]
         if around(call) in changes.inserted:
-            return [self._with_gate(call, *by_position(operation, args, kwargs))]
+            return [self._call_with_gate(call, *by_position(operation, args, kwargs))]
         if isinstance(operation, GatedResidual | GatedLayer):
-            output = self._gated(call, *by_position(operation, args, kwargs))
+            output = self._call_gated(call, *by_position(operation, args, kwargs))
             return [self._cast(output, call)]
         if private.graph_of(operation) is not None:
-            return self._nested(call, args, kwargs)
+            return self._call_nested(call, args, kwargs)
         if is_rectifier(operation) and args and _is_rectified(call, args[0]):
             return [self._masked_as(call, call.inputs[0], args[0])]
-        return tree.flatten(self._same(operation, args, kwargs))
+        return tree.flatten(self._call_copy(operation, args, kwargs))
 
     def _arguments(self, call):
         """Positional and keyword arguments of a call, in new tensors."""
@@ -114,7 +115,7 @@ class Recall:
 
         return tree.map_structure(renew, (call.args, call.kwargs))
 
-    def _same(self, operation, args, kwargs):
+    def _call_copy(self, operation, args, kwargs):
         copy = self._copies.of(operation)
         with without_initial_values(copy):
             return copy(*self._sewn(operation, args), **kwargs)
@@ -126,13 +127,13 @@ class Recall:
         name = self._copies.free_name(f"{operation.name}_seam")
         return (self._seams.sewn(args[0], name),)
 
-    def _another(self, new, args, kwargs):
+    def _call_instead(self, new, args, kwargs):
         if new is None:
             return args[0]
         with without_initial_values(new):
             return new(*args, **kwargs)
 
-    def _with_gate(self, call, args, kwargs):
+    def _call_with_gate(self, call, args, kwargs):
         """A call of a layer with a gate around it; the pair takes the layer's name."""
         layer, gate = call.operation, self._changes.inserted[around(call)]
         copy = self._copies.of(layer)
@@ -140,7 +141,7 @@ class Recall:
         with without_initial_values(copy):
             return gated(*args, **kwargs)
 
-    def _sum(self, call):
+    def _call_sum(self, call):
         """An addition of what is left; exactly like the old one in shape and dtype."""
         values = self._values
         kept = [x for x in call.inputs if not values.is_zero(x)]
@@ -158,7 +159,7 @@ class Recall:
         args, kwargs = self._arguments(call)
         return self._copies.of(call.operation)(*args, **kwargs)
 
-    def _nested(self, call, args, kwargs) -> list:
+    def _call_nested(self, call, args, kwargs) -> list:
         operation = call.operation
         inner = private.graph_of(operation)
         known = nested_statuses(call, inner, self._values.statuses)
@@ -175,43 +176,43 @@ class Recall:
         outcome = output_statuses(inner, self._changes.closed, known)
         return [None if s == Status.ZERO else next(live) for s in outcome]
 
-    def _gated(self, call, args, kwargs):
+    def _call_gated(self, call, args, kwargs):
         layer = call.operation
-        if not self._changes.decide(layer.gate):
+        if not self._changes.decides(layer.gate):
             copy = self._copies.of_gated(layer)
             return copy(*self._sewn(layer, args), **kwargs)
         if layer.gate in self._changes.closed:
-            return self._without_section(call, args[0])
+            return self._call_without_section(call, args[0])
         if isinstance(layer, GatedLayer):
             return self._copies.of_part(layer.layer, layer)(*args, **kwargs)
-        return self._with_section(call, args[0])
+        return self._call_with_section(call, args[0])
 
-    def _without_section(self, call, x):
+    def _call_without_section(self, call, x):
         self._seams.tear(x)
-        kept = self._shortcut(call.operation, x)
+        kept = self._call_shortcut(call.operation, x)
         self._seams.tear(kept)
         return self._masked_as(call, first_argument(call), kept)
 
-    def _with_section(self, call, x):
+    def _call_with_section(self, call, x):
         layer = call.operation
-        kept = self._shortcut(layer, x)
-        if any(map(self._values.is_masked, unmasked_by(call))):
+        kept = self._call_shortcut(layer, x)
+        if self._values.is_masked(first_argument(call)) and may_unmask(layer.section):
             # The sum reads the mask when the section has been called.
             x = self._apart(x)
-        branch = self._row(layer.section, layer, x)
+        branch = self._call_row(layer.section, layer, x)
         addition = self._copies.once(
             layer, lambda: keras.layers.Add(name=layer.name, dtype=layer.dtype_policy)
         )
         return addition([kept, branch])
 
-    def _shortcut(self, layer, x):
+    def _call_shortcut(self, layer, x):
         shortcut = getattr(layer, "shortcut", None)
-        return x if shortcut is None else self._row(shortcut, layer, x)
+        return x if shortcut is None else self._call_row(shortcut, layer, x)
 
-    def _row(self, part, former_owner, x):
+    def _call_row(self, part, former_owner, x):
         """A part of a layer that goes; a row of layers becomes part of the graph."""
         is_row = isinstance(part, keras.Sequential)
-        is_plain = is_row and private.graph_of(part) and not self._changes.touch(part)
+        is_plain = is_row and private.graph_of(part) and not self._changes.touches(part)
         for layer in part.layers if is_plain else [part]:
             new = self._copies.of_part(layer, former_owner)
             with without_initial_values(new):
@@ -226,8 +227,7 @@ class Recall:
         if not self._values.is_masked(old):
             return keras.ops.cast(tensor, old.dtype)
         name = self._copies.free_name(f"{call.operation.name}_cast")
-        # The raw operation would drop the mask.
-        return identities.named(tensor, name, old.dtype)
+        return identities.cast(tensor, old.dtype, name)
 
     def _masked_as(self, call, old, new):
         """What is left of a call, without a mask if the call dropped it.
