@@ -1,6 +1,6 @@
 """Every private Keras name that this package touches, each with its reason.
 
-Checked against Keras 3.15. If a Keras release breaks something, it breaks here.
+Checked against Keras 3.14 and 3.15. If a release breaks something, it breaks here.
 """
 
 import contextlib
@@ -195,6 +195,9 @@ def renew_compiled_state(model):
     Keras notes which layers train when it compiles. It would warn of those that it does
     not find there, and the note keeps those alive that are gone.
     """
+    if not hasattr(model, "_compiled_trainable_state"):
+        # Keras notes it since 3.15.
+        return
     # TensorFlow tracks the old note by itself, until it is deleted.
     del model._compiled_trainable_state
     layers = all_layers(model)

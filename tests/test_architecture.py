@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "training": {"variational", "layers", "graph"},
     "report": {"variational", "layers", "graph"},
 }
-# The folders inside of some, each of which may import those before it, and what may stand
-# beside them and still be imported by one. What else is beside them imports them.
+# The folders inside of some, each of which may import those before it, and what stands
+# beside them and may still be imported by one. What else is beside them imports them.
 INSIDE = {
     "graph": ["reading", "costs", "linear", "rebuilding", "finding"],
     "training": ["step", "shrinking", "guards", "backup"],

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import pytest
 from small_models import (
     chain,
     compiled,
@@ -44,6 +45,13 @@ def optimizer_classes() -> dict:
         if isinstance(value, type) and issubclass(value, keras.optimizers.Optimizer)
     }
     return {name: found[name] for name in sorted(found.keys() - WRAPPERS)}
+
+
+# Keras delegates to several optimizers since 3.15.
+without_several = pytest.mark.skipif(
+    not hasattr(keras.optimizers, "MultiOptimizer"),
+    reason="This Keras has no MultiOptimizer.",
+)
 
 
 def rate_of_the_user():

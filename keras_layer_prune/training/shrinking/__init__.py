@@ -1,1 +1,1 @@
-"""What happens when sections leave: a smaller network, the optimizer's state, the log."""
+"""What happens when sections leave: a smaller network, optimizer state, the log."""

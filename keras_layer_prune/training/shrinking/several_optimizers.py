@@ -14,7 +14,8 @@ from keras_layer_prune import _keras_private as private
 
 def is_several(optimizer) -> bool:
     """Whether an optimizer delegates to several others."""
-    return isinstance(optimizer, keras.optimizers.MultiOptimizer)
+    # Keras has the class since 3.15.
+    return isinstance(optimizer, getattr(keras.optimizers, "MultiOptimizer", ()))
 
 
 def parts_in_use(optimizer, variables) -> list:
