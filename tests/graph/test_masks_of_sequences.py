@@ -210,6 +210,36 @@ def test_attention_takes_what_its_operand_has_become_if_nothing_else_does():
     assert kinds.isdisjoint({"Rescaling", "Identity"})
 
 
+def test_attention_takes_what_its_operand_has_become_if_the_other_use_leaves():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    # What stands before more layers runs first.
+    y = layers.ReLU()(layers.Dense(4)(attended(sum_without_its_branch(x))))
+    y = layers.Add()([y, gate(0.0)(layers.Dense(4)(x))])
+    network = model(tokens, layers.Dense(4)(y))
+    kinds = kinds_in(strip_gates(network))
+    assert kinds.isdisjoint({"Rescaling", "Identity"})
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_attention_leaves_the_mask_of_what_a_nested_model_returns():
+    inputs = keras.Input((6, 4))
+    x = layers.Dense(4)(inputs)
+    block = keras.Model(inputs, [x, attended(sum_without_its_branch(x))])
+    tokens = keras.Input((6,), dtype="int32")
+    x, y = block(layers.Embedding(10, 4, mask_zero=True)(tokens))
+    network = model(tokens, [layers.GlobalAveragePooling1D()(x), y])
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+def test_nothing_comes_behind_attention_that_stays():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    network = model(tokens, layers.Subtract()([x, attended(x)]))
+    operations = [type(x) for x in strip_gates(network).operations]
+    assert operations == [type(x) for x in network.operations]
+
+
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_a_nested_model_that_is_called_twice_may_get_a_mask_once():
     inputs = keras.Input((6, 4))
