@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import gate, masks_of, model
+from gated_networks import gate, kinds_in, masks_of, model
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
@@ -206,6 +206,23 @@ def test_a_sum_has_the_mask_that_its_section_takes_away():
     for _ in range(2):
         x = klp.GatedResidual(model_of_attention(), gate=gate(1.0))(x)
     network = model(tokens, attended(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+def test_a_section_of_attention_that_gets_no_mask_is_called_on_its_input():
+    inputs = keras.Input((6, 4))
+    network = model(
+        inputs, klp.GatedResidual(model_of_attention(), gate=gate(1.0))(inputs)
+    )
+    assert "Rescaling" not in kinds_in(strip_gates(network))
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_a_mask_that_only_the_shortcut_makes_is_none_of_the_sum(theta):
+    shortcut = layers.Embedding(10, 4, mask_zero=True)
+    tokens = keras.Input((6,), dtype="int32")
+    x = klp.GatedResidual(layers.Embedding(10, 4), shortcut, gate(theta))(tokens)
+    network = model(tokens, averaged(x))
     assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
 
 

@@ -151,6 +151,16 @@ def test_a_nested_network_can_be_called_by_the_names_of_its_inputs():
     assert "gone" not in names_in(slim)
 
 
+def test_a_nested_network_that_gets_no_mask_drops_none():
+    x = keras.Input((4,))
+    branch = gate(0.0)(dense()(x))
+    nested = keras.Model(x, dense()(x + branch), name="nested")
+    inputs = keras.Input((4,))
+    slim = strip_gates(model(inputs, nested(inputs)))
+    operations = slim.get_layer("nested").operations
+    assert [type(x).__name__ for x in operations] == ["InputLayer", "Dense"]
+
+
 def test_a_nested_network_keeps_the_structure_of_its_outputs():
     inputs = keras.Input((4,))
     x = residual(inputs, 0.0)
