@@ -123,6 +123,12 @@ def test_a_branch_that_is_added_twice_leaves_twice():
     assert kinds_in(slim) == {"InputLayer", "Dense"}
 
 
+def test_whole_numbers_become_what_they_are_in_a_sum():
+    inputs = keras.Input((4,), dtype="int32")
+    network = model(inputs, keras.layers.Add()([inputs, gate(0.0)(dense()(inputs))]))
+    assert strip_gates(network).outputs[0].dtype == network.outputs[0].dtype
+
+
 def test_two_closed_branches_added_to_each_other_are_zero():
     inputs = keras.Input((4,))
     branches = [gate(0.0)(dense(f"gone_{i}")(inputs)) for i in range(2)]
