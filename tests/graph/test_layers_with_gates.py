@@ -13,6 +13,7 @@ from keras_layer_prune import (
     strip_gates,
 )
 from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 OWN = {"BernoulliGate", "GatedResidual", "GatedLayer"}
 
@@ -268,6 +269,24 @@ def test_a_layer_keeps_the_name_that_it_shares_with_its_gated_layer():
     gated = GatedLayer(dense("block"), gate(1.0), name="block")
     network = sequential(gated, dense("head"))
     assert [x.name for x in strip_gates(network).layers[1:]] == ["block", "head"]
+
+
+def test_a_section_does_not_keep_the_name_that_its_addition_takes():
+    residual = GatedResidual(dense("block"), gate=gate(1.0), name="block")
+    slim = strip_gates(sequential(dense("stem"), residual, dense("head")))
+    names = [x.name for x in slim.layers[1:]]
+    assert names == ["stem", "block_block", "block", "head"]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_an_undecided_layer_in_a_row_behind_its_gate_gets_a_free_name(is_shared):
+    first = dense("fc")
+    inner = GatedLayer(first if is_shared else dense(), gate(0.4), name="fc")
+    outer = GatedResidual(keras.Sequential([inner]), gate=gate(0.9), name="r")
+    network = sequential(first, outer)
+    # As in training, where some gates open before others are decided.
+    smaller = Retrace(network, opened=[outer.gate]).rebuild()
+    assert [x.name for x in smaller.layers[1:]] == ["fc", "r_fc", "r"]
 
 
 def test_a_section_that_is_called_once_more_keeps_its_name():
