@@ -3,7 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import dense, gate, model, names_in, randomized, residual
+from gated_networks import (
+    dense,
+    gate,
+    kinds_in,
+    model,
+    names_in,
+    randomized,
+    residual,
+)
 
 from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
 
@@ -37,6 +45,16 @@ def test_a_nested_network_of_which_nothing_is_left_hands_on_what_it_gets(steps):
     nested = keras.Model(sequence, residual(sequence, 0.0))
     inputs = keras.Input((6, 4))
     network = model(inputs, dense("after")(nested(dense("before")(inputs))))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert ("Identity" in kinds_in(slim)) == (steps is None)
+
+
+def test_a_nested_network_may_hand_on_what_it_gets_twice():
+    sequence = keras.Input((None, 4))
+    nested = keras.Model(sequence, [residual(sequence, 0.0) for _ in range(2)])
+    inputs = keras.Input((6, 4))
+    network = model(inputs, keras.layers.Concatenate()(nested(inputs)))
     assert max_difference(network, strip_gates(network)) < 1e-5
 
 
@@ -97,6 +115,19 @@ def test_a_nested_network_called_twice_keeps_sharing_its_weights():
     assert max_difference(network, slim) < 1e-5
     assert sections_in(slim) == {"inner_1"}
     assert slim.count_params() == 2 * (4 * 4 + 4)
+
+
+def test_inside_of_a_network_called_twice_another_loses_what_its_zero_led_to():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    linear = keras.layers.Dense(4, use_bias=False, name="linear")
+    inner = keras.Model([a, b], keras.layers.Add()([dense()(a), linear(b)]))
+    x = keras.Input((4,))
+    outer = keras.Model(x, inner([x, gate(0.0)(dense()(x))]))
+    inputs = keras.Input((4,))
+    network = model(inputs, outer(outer(inputs)))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert "linear" not in names_in(slim)
 
 
 @pytest.mark.parametrize("first", [0, 1])

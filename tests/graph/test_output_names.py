@@ -32,6 +32,21 @@ def test_an_output_that_is_given_twice_keeps_its_name():
     assert klp.remove_closed_sections(network).output_names == ["left", "left"]
 
 
+def test_an_output_whose_layer_takes_its_name_over_gets_no_other():
+    inputs = keras.Input((4,))
+    block = klp.GatedLayer(dense("block"), gate(1.0), name="block")
+    network = model(inputs, block(inputs))
+    assert klp.strip_gates(network).output_names == network.output_names == ["block"]
+
+
+def test_an_output_may_come_from_an_addition_that_stays_elsewhere():
+    inputs = keras.Input((4,))
+    add = keras.layers.Add()
+    x = dense()(add([inputs, dense()(inputs)]))
+    network = model(inputs, add([x, gate(0.0)(dense()(x))]))
+    assert klp.max_difference(network, klp.strip_gates(network)) < 1e-6
+
+
 def test_losses_by_name_survive_a_pruning_event():
     model = klp.GatedModel(network_that_ends_in_additions())
     model.compile("sgd", {"left": "mse", "right": "mae"}, gate_step_size=1e-6)
