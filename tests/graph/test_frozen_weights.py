@@ -80,3 +80,12 @@ def test_a_gated_layer_that_is_made_of_new_parts_stays_frozen(make):
     assert copy.trainable is False
     trains = {x.name for x in layers_in(copy) if x.trainable and x.weights}
     assert trains == {"inner"}
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_gated_layer_that_is_made_of_new_parts_goes_on_training(make):
+    row = keras.Sequential([GatedLayer(dense(), gate(0.0)), dense()])
+    gated = make(row, gate=gate(0.4), name="gated")
+    network = keras.Sequential([keras.Input((4,)), gated])
+    copy = remove_closed_sections(network).get_layer("gated")
+    assert len(copy.trainable_weights) == 2

@@ -135,6 +135,23 @@ def test_what_attention_that_left_had_unmasked_stays_unmasked():
     assert "section" not in names_in(slim)
 
 
+def test_attention_inside_of_a_branch_leaves_with_all_of_it():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    branch = gate(0.0)(attention(layers.Dense(4)(x)))
+    network = model(tokens, attended(layers.Add()([x, branch])))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
+def test_a_mask_is_dropped_once_if_attention_leaves_in_two_places():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    branches = [gate(0.0)(attended(x)) for _ in range(2)]
+    network = model(tokens, layers.Add()([layers.Dense(4)(x), *branches]))
+    kinds = [type(x).__name__ for x in strip_gates(network).operations]
+    assert kinds.count("Copy") == 1
+
+
 def model_of_attention():
     """A model that calls attention on the very tensor that it is called on."""
     inputs = keras.Input((6, 4))
