@@ -238,6 +238,43 @@ def test_attention_takes_what_its_operand_has_become_if_the_other_use_leaves():
     assert kinds.isdisjoint({"Rescaling", "Identity"})
 
 
+def test_what_attention_is_set_apart_with_keeps_the_precision():
+    precise = {"dtype": "float64"}
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True, **precise)(tokens)
+    branch = gate(0.0, **precise)(layers.Dense(4, **precise)(x))
+    y = layers.Add(**precise)([x, branch])
+    y = layers.MultiHeadAttention(2, 4, **precise)(y, y)
+    network = model(tokens, layers.Subtract(**precise)([x, y]))
+    slim = strip_gates(network)
+    assert "Rescaling" in kinds_in(slim)
+    assert np.array_equal(network(TOKENS), slim(TOKENS))
+
+
+def test_attention_may_take_what_has_become_zero():
+    inputs = keras.Input((6, 4))
+    zero = gate(0.0)(layers.Dense(4)(inputs))
+    network = model(inputs, layers.MultiHeadAttention(2, 4)(inputs, zero))
+    assert max_difference(network, strip_gates(network)) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+def test_a_nested_model_leaves_the_mask_of_what_no_attention_in_it_takes():
+    inputs = [keras.Input((6, 4)) for _ in range(2)]
+    outputs = [attended(inputs[0]), layers.Dense(4)(inputs[1])]
+    block = keras.Model(inputs, layers.Add()(outputs))
+    inputs = keras.Input((6, 4))
+    x = [layers.Dense(4)(inputs) for _ in range(2)]
+    # What stands before more layers runs first.
+    y = layers.ReLU()(layers.GlobalAveragePooling1D()(layers.ReLU()(block(x))))
+    y = layers.Add()([layers.GlobalAveragePooling1D()(x[1]), y])
+    around = keras.Model(inputs, y)
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 4, mask_zero=True)(tokens)
+    network = model(tokens, around(x))
+    assert max_difference(network, strip_gates(network), TOKENS) < 1e-5
+
+
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_attention_leaves_the_mask_of_what_a_nested_model_returns():
     inputs = keras.Input((6, 4))

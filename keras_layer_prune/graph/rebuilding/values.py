@@ -33,8 +33,8 @@ class Values:
         return self.statuses[id(old)] == Status.ZERO
 
     def live(self, old) -> list:
-        """Those of some old tensors of which something is left, each once."""
-        return list({id(x): x for x in old if not self.is_zero(x)}.values())
+        """Those of some old tensors of which something is left."""
+        return [x for x in old if not self.is_zero(x)]
 
     def has_zero(self, call) -> bool:
         """Whether nothing is left of one of a call's inputs."""
