@@ -129,6 +129,18 @@ def test_whole_numbers_become_what_they_are_in_a_sum():
     assert strip_gates(network).outputs[0].dtype == network.outputs[0].dtype
 
 
+def test_operands_that_broadcast_are_added_without_a_zero_of_their_sum():
+    inputs = keras.Input((None, 4))
+    column = dense(units=1)(inputs)
+    total = keras.layers.Add()([inputs, column, gate(0.0)(dense()(inputs))])
+    network = model(inputs, dense()(total))
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    slim = strip_gates(network)
+    assert max_difference(network, slim, x) < 1e-5
+    operations = [type(x).__name__ for x in slim.operations]
+    assert operations == ["InputLayer", "Dense", "Add", "Dense"]
+
+
 def test_two_closed_branches_added_to_each_other_are_zero():
     inputs = keras.Input((4,))
     branches = [gate(0.0)(dense(f"gone_{i}")(inputs)) for i in range(2)]
