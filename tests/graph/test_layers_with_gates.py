@@ -76,6 +76,20 @@ def test_gates_inside_of_a_gated_section_are_decided_too(make, outer, inner):
     assert ("inner" in names_in(smaller)) == (inner > 0.0 and outer > 0.0)
 
 
+class CalledTwice(keras.Sequential):
+    """A row of a user's own."""
+
+    def call(self, inputs, **arguments):
+        return super().call(super().call(inputs, **arguments), **arguments)
+
+
+@pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
+def test_a_row_that_does_anything_else_with_its_layers_stays_one_layer(make):
+    row = CalledTwice([keras.Input((4,)), dense()])
+    network = sequential(make(row, gate=gate(1.0)))
+    assert max_difference(network, strip_gates(network)) < 1e-5
+
+
 @pytest.mark.parametrize("make", [GatedResidual, GatedLayer])
 def test_sections_of_the_same_name_can_be_stripped(make):
     # Inside of their gated layers, names need not differ from each other.

@@ -136,6 +136,16 @@ def test_parts_may_have_precisions_of_their_own(kind, precisions):
     assert keras.Model(inputs, outputs)(np.ones((2, 4), "float32")).dtype == whole
 
 
+@pytest.mark.parametrize(
+    "precisions", [("bfloat16", "float32"), ("float32", "bfloat16")]
+)
+def test_a_shortcut_may_have_a_precision_of_its_own(precisions):
+    whole, part = precisions
+    shortcut = keras.layers.Dense(4, dtype=part)
+    layer = GatedResidual(keras.layers.Dense(4), shortcut, dtype=whole)
+    assert layer(keras.Input((4,))).dtype == whole
+
+
 def of_two_inputs():
     return keras.layers.Add(), [keras.Input((3,)), keras.Input((3,))]
 
