@@ -40,9 +40,7 @@ class Retrace:
 
     def __init__(self, network, closed=(), opened=(), inserted=None, instead=None):
         self._network = network
-        self._changes = Changes(
-            set(closed), set(opened), dict(inserted or {}), dict(instead or {})
-        )
+        self._changes = Changes(set(closed), set(opened), inserted or {}, instead or {})
         self._seams = Seams()
         self._copies = Copies(network, self._changes, self._rebuild_graph)
         self.pairs = self._copies.pairs
