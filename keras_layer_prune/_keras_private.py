@@ -63,17 +63,23 @@ def calls(functional) -> list[Call]:
         for depth in sorted(nodes_by_depth, reverse=True)
         for n in nodes_by_depth[depth]
     ]
-    return [
-        Call(
-            node.operation,
-            node.arguments.args,
-            node.arguments.kwargs,
-            node.arguments.keras_tensors,
-            node.outputs,
-        )
-        for node in nodes
-        if not node.is_input
-    ]
+    return [_call_at(node) for node in nodes if not node.is_input]
+
+
+def call_of(tensor) -> Call:
+    """The call that made a symbolic tensor; that of an input has no inputs."""
+    operation, index, _ = tensor._keras_history
+    return _call_at(operation._inbound_nodes[index])
+
+
+def _call_at(node) -> Call:
+    return Call(
+        node.operation,
+        node.arguments.args,
+        node.arguments.kwargs,
+        node.arguments.keras_tensors,
+        node.outputs,
+    )
 
 
 def nested_arguments(call, functional) -> list:

@@ -315,6 +315,11 @@ def test_opening_a_gate_makes_no_neighbours():
     check_not_folded(model(inputs, section(x, theta=1.0)), maps=4)
 
 
+def test_a_layer_whose_gate_opens_is_folded_into_its_neighbour():
+    opened = GatedLayer(layers.Dense(5), gate(1.0))
+    check_folded(row((4,), layers.Dense(5), section, opened))
+
+
 def test_a_factorised_shortcut_stays_factorised():
     shortcut = keras.Sequential([layers.Dense(9), layers.Dense(2)])
     layer = GatedResidual(layers.Dense(2, "tanh"), shortcut, gate(0.0))

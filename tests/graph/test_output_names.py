@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from gated_networks import dense, gate, model
 
 import keras_layer_prune as klp
@@ -59,3 +60,23 @@ def test_losses_by_name_survive_a_pruning_event():
     after = model.evaluate(x, targets, verbose=0, return_dict=True)
     assert after["loss"] == before["loss"]
     model.fit(x, targets, verbose=0)
+
+
+def test_outputs_of_an_operation_that_is_called_twice_share_its_name():
+    inputs = keras.Input((4,))
+    add = keras.layers.Add(name="out")
+    outputs = [add([dense()(inputs), gate(0.0)(dense()(inputs))]) for _ in range(2)]
+    network = model(inputs, outputs)
+    slim = klp.strip_gates(network)
+    assert slim.output_names == network.output_names == ["out", "out"]
+    assert klp.max_difference(network, slim) < 1e-6
+
+
+@pytest.mark.parametrize("theta", [0.0, 1.0])
+def test_outputs_of_a_gated_layer_that_is_called_twice_keep_their_name(theta):
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    layer = klp.GatedLayer(dense(), gate(theta), name="out")
+    network = keras.Model(inputs, [layer(x) for x in inputs])
+    slim = klp.strip_gates(network)
+    assert klp.max_difference(network, slim) < 1e-6
+    assert slim.output_names == ["out", "out"]

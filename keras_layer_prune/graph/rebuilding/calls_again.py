@@ -184,7 +184,8 @@ class CallsAgain:
         if layer.gate in self._changes.closed:
             return self._call_without_section(call, args[0])
         if isinstance(layer, GatedLayer):
-            return self._copies.of_part(layer.layer, layer)(*args, **kwargs)
+            copy = self._copies.of_part(layer.layer, layer)
+            return copy(*self._sewn(layer.layer, args), **kwargs)
         return self._call_with_section(call, args[0])
 
     def _call_without_section(self, call, x):

@@ -4,8 +4,21 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.linear.linearity import is_identity
 from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
 from keras_layer_prune.graph.reading.parts import parts_of
+
+# When nothing is trained, these return what they are called on.
+_HAND_ON = (
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+)
 
 
 def masked_tensors(functional, inputs=None) -> set[int]:
@@ -35,7 +48,31 @@ def unmasked_by(call) -> list:
     Attention does, also as a part of what is called on the same tensors. A layer in
     which no graph shows it is not known to.
     """
-    return _unmasked_by(call.operation, call)
+    return [same for x in _unmasked_by(call.operation, call) for same in one_tensor(x)]
+
+
+def one_tensor(tensor) -> list:
+    """A tensor, and those before it that are the very same when the network runs.
+
+    Not so in training, where dropout makes new ones. Such a tensor has one mask.
+    """
+    found = [tensor]
+    while (before := _handed_on(private.call_of(found[-1]), found[-1])) is not None:
+        found.append(before)
+    return found
+
+
+def _handed_on(call, output):
+    """The operand that a call returns as it is, as the given output, or None."""
+    if any(is_keras(call.operation, name) for name in _HAND_ON) or is_identity(call):
+        return call.operands[0]
+    inner = private.graph_of(call.operation)
+    if inner is None:
+        return None
+    place = next(i for i, x in enumerate(call.outputs) if x is output)
+    start = one_tensor(inner.outputs[place])[-1]
+    pairs = zip(private.nested_arguments(call, inner), inner.inputs, strict=True)
+    return next((given for given, own in pairs if own is start), None)
 
 
 def may_unmask(layer) -> bool:
@@ -67,7 +104,11 @@ def masked_arguments(call, inner, masked) -> list[bool]:
         inner: The model's graph.
         masked: Set from `masked_tensors` of the graph around it.
     """
-    return [id(x) in masked for x in private.nested_arguments(call, inner)]
+    given = private.nested_arguments(call, inner)
+    # Keras binds a mask that is an argument to the inputs in their order.
+    masks = tree.flatten(call.kwargs.get("mask"))
+    is_told = [mask is not None for mask in masks] + [False] * len(given)
+    return [id(x) in masked or told for x, told in zip(given, is_told, strict=False)]
 
 
 def _masked_outputs(call, masked) -> set[int]:

@@ -88,11 +88,19 @@ class Retrace:
 
     def _keep_names(self, outputs, values):
         """Put outputs under their old names, by which losses may have been given."""
-        for old in values.live(outputs):
-            operation, new = private.producer(old), values.tensor(old)
-            is_gone = not self._copies.have(operation)
-            if is_gone and private.producer(new).name != operation.name:
-                values.update([old], [identities.named(new, operation.name)])
+        gone = [
+            old
+            for old in values.live(outputs)
+            if not self._copies.have(private.producer(old))
+        ]
+        layers: dict = {}
+        for old in gone:
+            name, new = private.producer(old).name, values.tensor(old)
+            if private.producer(new).name != name:
+                # One for all outputs of an operation that was called several times.
+                same = keras.layers.Identity(name=name, dtype=new.dtype)
+                same = layers.setdefault(name, same)
+                values.update([old], [same(new)])
 
     def _hand_on(self, new_inputs, outputs, values):
         """Put an identity behind inputs of a nested model that have become its outputs.

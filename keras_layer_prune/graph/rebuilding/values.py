@@ -5,6 +5,7 @@ import keras
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
 from keras_layer_prune.graph.reading.status import Status
+from keras_layer_prune.graph.rebuilding.masks import one_tensor
 
 
 class Values:
@@ -53,7 +54,7 @@ class Values:
             self.masked.remove(key)
 
     def merged(self, taken, later) -> list:
-        """Those of some old tensors that have become one tensor with others.
+        """Those of some old tensors that are one tensor with others when all runs.
 
         Args:
             taken: List of tensors of the old graph.
@@ -61,8 +62,11 @@ class Values:
         """
         masked = self.masked & self._values.keys()
         own = {id(x): x for x in taken if id(x) in masked}
-        others = {id(self._values[key]) for key in masked & later - own.keys()}
-        return [x for key, x in own.items() if id(self._values[key]) in others]
+        others = {self._key_when_run(key) for key in masked & later - own.keys()}
+        return [x for key, x in own.items() if self._key_when_run(key) in others]
+
+    def _key_when_run(self, key) -> int:
+        return id(one_tensor(self._values[key])[-1])
 
     def tensor(self, old, call=None):
         """The new tensor for an old one; zeros if that is what it became.
