@@ -20,12 +20,13 @@ MAY_IMPORT = {
     "training": {"variational", "layers", "graph"},
     "report": {"variational", "layers", "graph"},
 }
-# The folders inside of some, each of which may import those before it, and what stands
-# beside them and may still be imported by one. What else is beside them imports them.
+# The folders inside of some, each of which may import those before it. What is beside
+# them may import them all.
 INSIDE = {
     "graph": ["reading", "costs", "linear", "rebuilding", "finding"],
     "training": ["step", "shrinking", "guards", "backup"],
 }
+# What is beside them and may be imported by one all the same.
 BESIDE = {
     "finding": {"checks", "gates"},
     "guards": {"fit_callbacks", "schedule"},

@@ -101,7 +101,10 @@ def joint_mask(masks):
 
 
 def mask_behind(gate, mask, kept):
-    """The mask behind a gate: none, or what is left has another one if it is closed.
+    """The mask behind a gate: that of what is left where the gate is closed.
+
+    Where the section takes the mask away there is none, open or closed: what stands
+    behind would see other steps as soon as the gate closes.
 
     Args:
         gate: `BernoulliGate`.

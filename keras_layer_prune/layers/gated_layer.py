@@ -38,7 +38,8 @@ class GatedLayer(keras.layers.Layer):
 
     Raises:
         TypeError: If `layer` returns several tensors, or its first argument is several.
-        ValueError: If `layer` changes the shape, or is a layer with a gate.
+        ValueError: If `layer` changes the shape, or holds a gate that no graph would
+            show.
 
     Example:
 

@@ -54,8 +54,8 @@ class GatedResidual(keras.layers.Layer):
     Raises:
         TypeError: If `section` takes or returns several tensors.
         ValueError: If the shapes of the two paths differ, no linear shortcut can be
-            made between them, the one that is given holds a gate, or `section` is a
-            layer with a gate.
+            made between them, the one that is given holds a gate, or `section` holds
+            one that no graph would show.
 
     Example:
 
