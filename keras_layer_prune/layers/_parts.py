@@ -21,15 +21,20 @@ def checked_layer(name, layer):
 
 def checked_section(name, layer):
     """Return `layer`, or raise if it holds a gate that no graph would show."""
-    inside = private.all_layers(checked_layer(name, layer))
+    holds_one = holds_gate(checked_layer(name, layer))
     has_graph = isinstance(layer, keras.Sequential) or private.graph_of(layer)
-    if not has_graph and any(isinstance(one, BernoulliGate) for one in inside):
+    if holds_one and not has_graph:
         raise ValueError(
             f"`{name}` is a gate, or holds one that no graph would show. Received: "
             f"{name}={layer!r}. Take it without its gate; or put a `GatedLayer` or a "
             "`GatedResidual` into a model, `keras.Sequential([layer])`, to have both."
         )
     return layer
+
+
+def holds_gate(layer) -> bool:
+    """Whether a layer is a gate, or one is anywhere inside of it."""
+    return any(isinstance(x, BernoulliGate) for x in private.all_layers(layer))
 
 
 def checked_gate(gate):

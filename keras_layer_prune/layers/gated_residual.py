@@ -12,12 +12,12 @@ from keras_layer_prune.layers._parts import (
     checked_gate,
     checked_layer,
     checked_section,
+    holds_gate,
     joint_mask,
     mask_after,
     mask_behind,
     may_be_equal,
 )
-from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
 
 
@@ -166,8 +166,7 @@ class GatedResidual(keras.layers.Layer):
 
 def _checked_shortcut(shortcut):
     """Return `shortcut`, or raise if it is not a Keras layer without gates."""
-    inside = private.all_layers(checked_layer("shortcut", shortcut))
-    if any(isinstance(layer, BernoulliGate) for layer in inside):
+    if holds_gate(checked_layer("shortcut", shortcut)):
         raise ValueError(
             "`shortcut` holds a `BernoulliGate`, which could cut the output off from "
             f"the input. Received: shortcut={shortcut!r}. To give the section a gate "

@@ -53,12 +53,3 @@ def names_in(network):
 
 def kinds_in(network):
     return {type(layer).__name__ for layer in layers_in(network)}
-
-
-def masks_of(network, x):
-    """The masks of the outputs as lists; one that masks nothing is None."""
-    masks = [getattr(y, "_keras_mask", None) for y in network(x)]
-    return [
-        None if mask is None or np.all(mask) else np.asarray(mask).tolist()
-        for mask in masks
-    ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 from gated_networks import gate, model
 from hypothesis import strategies as st
+from masked_sequences import attended
 
 from keras_layer_prune import GatedLayer, GatedResidual
 
@@ -65,7 +66,7 @@ def network_of(plan):
     x = layers.Embedding(10, FEATURES, mask_zero=True)(tokens)
     for block in plan:
         x = _after(x, block)
-    outputs = [_attended(x), layers.GlobalAveragePooling1D()(x), layers.ReLU()(x)]
+    outputs = [attended(x), layers.GlobalAveragePooling1D()(x), layers.ReLU()(x)]
     return model(tokens, outputs)
 
 
@@ -102,12 +103,7 @@ def _with_section(x, block):
     return kind()([x, branch])
 
 
-def _attended(x):
-    """What shows whether `x` has a mask when the network runs."""
-    return layers.MultiHeadAttention(2, 2)(x, x)
-
-
 def _attention(first=None):
     """A model that calls attention on what it is called on, or on a copy of that."""
     inputs = keras.Input((LENGTH, FEATURES))
-    return keras.Model(inputs, _attended(inputs if first is None else first(inputs)))
+    return keras.Model(inputs, attended(inputs if first is None else first(inputs)))

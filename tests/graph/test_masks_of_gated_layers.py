@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import gate, kinds_in, masks_of, model
+from gated_networks import gate, kinds_in, model
+from masked_sequences import TOKENS, attended, masks_of
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
 
 layers = keras.layers
-TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
 
@@ -109,10 +109,6 @@ SECTIONS = [
     row_with_a_gate,
     Attends,
 ]
-
-
-def attended(x):
-    return layers.MultiHeadAttention(2, 4)(x, x)
 
 
 def averaged(x):

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 from gated_networks import gate, kinds_in, model, names_in
+from masked_sequences import TOKENS, attended
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
 
 layers = keras.layers
-TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
 
 
 def network_of(branch_of, add, theta):
@@ -92,11 +92,6 @@ def test_nested_models_get_masks_that_no_graph_shows(join, branch_of, where):
     slim = strip_gates(network)
     assert max_difference(network, slim, TOKENS) < 1e-5
     assert "section" not in names_in(slim)
-
-
-def attended(x):
-    """What shows whether `x` has a mask when the network runs."""
-    return layers.MultiHeadAttention(2, 4)(x, x)
 
 
 def after_attention_that_leaves():

@@ -7,15 +7,13 @@ import functools
 
 import numpy as np
 import pytest
-from gated_networks import masks_of
 from hypothesis import given
+from masked_sequences import TOKENS, masks_of
 from random_sequences import PLANS, network_of
 from test_random_graphs import EXAMPLES, over_random_networks
 
 from keras_layer_prune import max_difference, remove_closed_sections, strip_gates
 from keras_layer_prune.graph.gates import find_gates
-
-TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
 
 over_random_sequences = functools.partial(
     over_random_networks, examples=max(25, EXAMPLES // 2)

@@ -3,20 +3,16 @@
 import keras
 import numpy as np
 import pytest
-from gated_networks import gate, masks_of, model
+from gated_networks import gate, model
+from masked_sequences import TOKENS, attended, masks_of
 
 import keras_layer_prune as klp
 from keras_layer_prune import max_difference, strip_gates
 
 layers = keras.layers
-TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0], [5, 6, 7, 8, 9, 1]])
 ROWS = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not support masking")
-
-
-def attended(x):
-    return layers.MultiHeadAttention(2, 4)(x, x)
 
 
 def without_its_branch(x):

@@ -5,6 +5,7 @@ import keras
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
 from keras_layer_prune.graph.reading.status import Status
+from keras_layer_prune.graph.rebuilding import identities
 from keras_layer_prune.graph.rebuilding.masks import one_tensor
 
 
@@ -49,8 +50,7 @@ class Values:
         """Go on without the masks of some old tensors, where they may carry any."""
         # What nothing else needs has no new tensor.
         for key in self.masked & {id(x) for x in old} & self._values.keys():
-            # A raw operation passes none on.
-            self._values[key] = keras.ops.copy(self._values[key])
+            self._values[key] = identities.unmasked(self._values[key])
             self.masked.remove(key)
 
     def merged(self, taken, later) -> list:
