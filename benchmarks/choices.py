@@ -7,6 +7,17 @@ import recipe  # isort: skip
 
 import keras_layer_prune as klp
 
+# What may be chosen otherwise than the package does by itself, in words.
+CHOICES = {
+    "price": "price {} nats per example",
+    "settle_by": "`settle_by={}`",
+    "hold": "`hold={}`",
+    "max_macs": "`max_macs={}`",
+    "precision": "precision {} per example",
+}
+# The oldest results are from when that was the default.
+_FORMER = {"settle_by": 0.5}
+
 
 def add_to(parser):
     """Add what can be chosen to a command line."""
@@ -14,6 +25,7 @@ def add_to(parser):
     add_priors_to(parser)
     parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--hold", type=float, help="default: ours")
+    parser.add_argument("--max-macs", type=float, help="share of dense; default: any")
 
 
 def add_priors_to(parser):
@@ -45,7 +57,9 @@ def load(arguments):
 def prune(arguments):
     """The callback as it was asked for, in silence."""
     own = {} if arguments.hold is None else {"hold": arguments.hold}
-    return klp.PruneSections(settle_by=arguments.settle_by, verbose=0, **own)
+    return klp.PruneSections(
+        settle_by=arguments.settle_by, max_macs=arguments.max_macs, verbose=0, **own
+    )
 
 
 def fit(model, data, seed, epochs, arguments, **further):
@@ -108,28 +122,17 @@ def result_name(*parts, arguments):
     if arguments.augment:
         names.append("augmented")
     names.append(f"{arguments.epochs}_epochs")
-    if arguments.price is not None:
-        names.append(f"price_{arguments.price}")
-    if arguments.settle_by is not None:
-        names.append(f"settle_by_{arguments.settle_by}")
-    if arguments.hold is not None:
-        names.append(f"hold_{arguments.hold}")
-    if arguments.precision is not None:
-        names.append(f"precision_{arguments.precision}")
+    chosen = {name: getattr(arguments, name) for name in CHOICES}
+    names += [f"{name}_{value}" for name, value in chosen.items() if value is not None]
     return "_".join(names)
 
 
 def in_words(settings):
     """What was chosen otherwise than the package does by itself."""
-    # The oldest results are from when that was the default.
-    price, settle_by = settings.get("price"), settings.get("settle_by", 0.5)
-    chosen = []
-    if price is not None:
-        chosen.append(f"price {price} nats per example")
-    if settle_by is not None:
-        chosen.append(f"`settle_by={settle_by}`")
-    if settings.get("hold") is not None:
-        chosen.append(f"`hold={settings['hold']}`")
-    if settings.get("precision") is not None:
-        chosen.append(f"precision {settings['precision']} per example")
+    known = {**_FORMER, **settings}
+    chosen = [
+        words.format(known[name])
+        for name, words in CHOICES.items()
+        if known.get(name) is not None
+    ]
     return ", ".join(chosen) or "defaults"

@@ -47,7 +47,7 @@ def parse_arguments():
     choices.add_training_to(parser)
     choices.add_priors_to(parser)
     # The schedules are what is compared.
-    parser.set_defaults(settle_by=None, hold=None)
+    parser.set_defaults(settle_by=None, hold=None, max_macs=None)
     return parser.parse_args()
 
 

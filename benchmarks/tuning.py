@@ -24,6 +24,7 @@ SETTINGS = {
     "price": "prices",
     "settle_by": "settle_bys",
     "hold": "holds",
+    "max_macs": "budgets",
     "precision": "precisions",
 }
 WITHOUT_GATES = {
@@ -51,6 +52,7 @@ def parse_arguments():
     parser.add_argument("--prices", type=float, nargs="+", default=[None])
     parser.add_argument("--settle-bys", type=float, nargs="+", default=[None])
     parser.add_argument("--holds", type=float, nargs="+", default=[None])
+    parser.add_argument("--budgets", type=float, nargs="+", default=[None])
     parser.add_argument("--precisions", type=float, nargs="+", default=[None])
     parser.add_argument("--also", nargs="*", choices=WITHOUT_GATES, default=[])
     choices.add_training_to(parser)

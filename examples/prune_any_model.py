@@ -30,12 +30,13 @@ def main():
     network = make_network(data, arguments)
     print(sections := klp.find_sections(network))
     gated = klp.gate_sections(network, filters=arguments.filters)
+    prune = klp.PruneSections(max_macs=arguments.max_macs)
     folder.mkdir(parents=True)
 
     print("\nThe model as it is:")
     dense_seconds = fit(network, data, arguments)
     print("\nThe same model with gates:")
-    model, prune = klp.GatedModel(gated), klp.PruneSections()
+    model = klp.GatedModel(gated)
     seconds = fit(model, data, arguments, callbacks=[prune])
     slim = klp.strip_gates(model.network)
 
@@ -64,6 +65,7 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--max-macs", type=float, help="share that may be left")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="a folder that does not exist yet")
     return parser.parse_args()

@@ -35,6 +35,11 @@ def find_gates(network) -> list[BernoulliGate]:
     return [x for x in private.all_layers(network) if isinstance(x, BernoulliGate)]
 
 
+def free_gates(network) -> list[BernoulliGate]:
+    """Gates that training decides: those that the user has not frozen."""
+    return [gate for gate in find_gates(network) if gate.trainable]
+
+
 def theta_of(gate) -> float:
     """The probability of a gate, as a Python float."""
     return float(gate.probability.numpy())

@@ -45,6 +45,8 @@ class BernoulliGate(keras.layers.Layer):
             the training loss, in nats per example.
         second_moment: float32 scalar variable. Running mean of the square of what a
             minibatch says of the benefit, in squared nats per example.
+        surcharge: float32 scalar variable. What an open gate costs beside its price,
+            in nats per example: above 0 while `PruneSections(max_macs=...)` closes it.
 
     Input shape:
         Any, with the batch first.
@@ -88,6 +90,7 @@ class BernoulliGate(keras.layers.Layer):
         self.probability = self._float32_scalar("probability", initial_probability)
         self.benefit = self._float32_scalar("benefit", 0.0)
         self.second_moment = self._float32_scalar("second_moment", 0.0)
+        self.surcharge = self._float32_scalar("surcharge", 0.0)
 
     def _float32_scalar(self, name, value):
         # `autocast=False`: a half precision policy would round theta, and with it

@@ -158,7 +158,8 @@ def _log(log, curves, history) -> str:
         "nats per example, is below its price. Gates that had not decided themselves "
         "in their time were decided by where they were going, or rounded if they had "
         "few steps: theta, the probability of an open gate, was then between 0 and "
-        "1.</p>"
+        "1. A second number in the column of prices is what a section was charged "
+        "beside, for the network to have no more than <code>max_macs</code>.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
 
@@ -171,10 +172,15 @@ def _cells(entry) -> list:
         entry["action"],
         f"{entry['theta']:.3g}",
         f"{entry['benefit']:.4f}",
-        f"{entry['price']:.4f}",
+        _price(entry),
         f"{entry['parameters']:,}",
         f"{entry['macs']:,}",
     ]
+
+
+def _price(entry) -> str:
+    surcharge = entry.get("surcharge")
+    return f"{entry['price']:.4f}" + (f" + {surcharge:.4f}" if surcharge else "")
 
 
 def _epoch(epoch):

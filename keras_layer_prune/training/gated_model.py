@@ -88,9 +88,10 @@ class GatedModel(private.BuiltBeforeItsStep):
         network: The current network; smaller after each pruning.
         pruning_log: List of dictionaries, one for each section that was decided:
             `event`, `step`, `epoch`, `section`, `within` (names of sections around
-            it), `action` (`"removed"` or `"kept"`), `theta`, `benefit` and `price`
-            (nats per example), `parameters`, `macs`. Of an event the costs of what
-            was removed add up to what the network lost.
+            it), `action` (`"removed"` or `"kept"`), `theta`, `benefit`, `price` and
+            `surcharge` (nats per example; the last above 0 where a section left for
+            `PruneSections(max_macs=...)`), `parameters`, `macs`. Of an event the costs
+            of what was removed add up to what the network lost.
 
     Raises:
         TypeError: If `network` is not a Keras model.

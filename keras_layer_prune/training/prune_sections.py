@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from keras_layer_prune._checks import checked_config, fraction, optional_fraction
-from keras_layer_prune.graph.gates import saved_share, theta_of
+from keras_layer_prune.graph.gates import free_gates, saved_share, theta_of
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.gated_model import GatedModel
+from keras_layer_prune.training.macs_budget import MacsBudget
 from keras_layer_prune.training.progress import Progress
 from keras_layer_prune.training.schedule import (
     LATEST_SETTLING,
@@ -20,7 +21,7 @@ from keras_layer_prune.training.schedule import (
     exact,
     settling_step,
 )
-from keras_layer_prune.training.shrinking.decisions import describe
+from keras_layer_prune.training.shrinking.decisions import describe, left_for_budget
 from keras_layer_prune.training.step.gate_update import AVERAGED_STEPS, heading
 from keras_layer_prune.training.step.replicas import is_chief
 from keras_layer_prune.variational.attraction import closed_state_attracts
@@ -59,6 +60,12 @@ class PruneSections(keras.callbacks.Callback):
             most until `settle_by`, until they hold this share of the network's MACs:
             each removal makes Keras trace the step again, which takes seconds. None:
             a fifth, or what saves 100 steps until `settle_by` if that is more.
+        max_macs: Float in `[0, 1]`, or None. The share of the network's MACs, as it
+            was before any section left, that may be left in the end. While the price
+            rises, sections that earn least for their MACs close one after another
+            until it fits, though they earn their price; it goes on closing those that
+            do not. For a network as large as `max_macs` allows, let the price close
+            none: `FlatteningPrior(log_gamma=0.0)`. None: the price alone decides.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:
@@ -67,7 +74,8 @@ class PruneSections(keras.callbacks.Callback):
 
     Raises:
         TypeError: If the model that is trained is not a `GatedModel`.
-        ValueError: If an argument is outside of its range.
+        ValueError: If an argument is outside of its range, or more MACs than
+            `max_macs` are left without all sections that may leave.
 
     Example:
 
@@ -84,12 +92,14 @@ class PruneSections(keras.callbacks.Callback):
         hold: float = 0.05,
         every: int | None = None,
         min_saving: float | None = None,
+        max_macs: float | None = None,
         verbose: int = 1,
     ):
         super().__init__()
         self.settle_by = optional_fraction("settle_by", settle_by)
         self.hold = fraction("hold", hold)
         self.min_saving = optional_fraction("min_saving", min_saving)
+        self.max_macs = optional_fraction("max_macs", max_macs)
         self.verbose = _checked_verbose(verbose)
         self.trajectories: dict[str, list] = {}
         if not self.hold < self.latest_settling:
@@ -117,6 +127,7 @@ class PruneSections(keras.callbacks.Callback):
                 "`model = keras_layer_prune.GatedModel(network)`, compile and fit it."
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
+        self._budget = self._make_budget()
         self._progress = Progress(self.model.clock, self.params.get("steps"))
         self._last_step: Any = None
         self._removed = self._skipped = self._first_step = self._moves_from = 0
@@ -141,6 +152,7 @@ class PruneSections(keras.callbacks.Callback):
             return
         if progress.has_passed_every(self._interval()):
             self._note(progress.position)
+            self._charge_over_budget()
         if progress.has_passed((self._moves_from + self._last_step) // 2):
             self._look_for_movement()
         if progress.step >= self._last_step:
@@ -242,6 +254,17 @@ class PruneSections(keras.callbacks.Callback):
         if closed and saved_share(self.model.network, closed) >= self._least_saving():
             self._decide(closed, [])
 
+    def _make_budget(self):
+        return None if self.max_macs is None else MacsBudget(self.model, self.max_macs)
+
+    def _charge_over_budget(self, closed=()) -> list:
+        """Have sections close that do not fit; return those beside `closed`."""
+        if self._budget is None:
+            return []
+        # What has to leave is due as the price is, which rises, too.
+        tightness = float(self.model.clock.pressure(self._progress.step))
+        return self._budget.charge(tightness, closed)
+
     def _least_saving(self) -> float:
         if self.min_saving is not None:
             return self.min_saving
@@ -257,17 +280,19 @@ class PruneSections(keras.callbacks.Callback):
 
     def _free_gates(self) -> list:
         """Gates that are to be decided: those that the user has not frozen."""
-        return [gate for gate in self.model.gates if gate.trainable]
+        return free_gates(self.model.network)
 
     def _is_gone(self, gate) -> bool:
-        benefit = float(gate.benefit.numpy())
-        return closed_state_attracts(theta_of(gate), benefit, self.model.price(gate))
+        benefit, surcharge = float(gate.benefit.numpy()), float(gate.surcharge.numpy())
+        price = self.model.price(gate) + surcharge
+        return closed_state_attracts(theta_of(gate), benefit, price)
 
     def _settle(self):
         """Decide what is still undecided; take all gates out of the network."""
         gates = self._free_gates()
         known = self._benefits_are_known()
         closed = [gate for gate in gates if self._ends_at(gate, known) < 0.5]
+        closed += self._charge_over_budget(closed)
         opened = [gate for gate in gates if gate not in closed]
         if gates:
             if self._moving_steps > 0 and not self._newly_skipped():
@@ -299,7 +324,8 @@ class PruneSections(keras.callbacks.Callback):
             self.trajectories[entry["section"]].append(point)
         self._say([describe(entry) for entry in removed])
         price = sum(entry["price"] for entry in entries) / len(entries)
-        self._say(diagnostics.of_a_removal(len(removed), sections, price))
+        unearned = [entry for entry in removed if not left_for_budget(entry)]
+        self._say(diagnostics.of_a_removal(len(unearned), sections, price))
         return entries
 
     def _note(self, epoch):
@@ -358,6 +384,7 @@ class PruneSections(keras.callbacks.Callback):
             "hold": self.hold,
             "every": self.every,
             "min_saving": self.min_saving,
+            "max_macs": self.max_macs,
             "verbose": self.verbose,
         }
 

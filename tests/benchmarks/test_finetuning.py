@@ -25,6 +25,7 @@ ARGUMENTS = argparse.Namespace(
     price=None,
     settle_by=None,
     hold=None,
+    max_macs=None,
     precision=None,
 )
 

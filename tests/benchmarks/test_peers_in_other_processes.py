@@ -26,6 +26,7 @@ ARGUMENTS = argparse.Namespace(
     price=None,
     settle_by=0.5,
     hold=None,
+    max_macs=None,
 )
 SIZE = [("sections", 2), ("width", 4)]
 
@@ -136,7 +137,7 @@ def open_all(gates):
 
 def test_a_part_of_a_data_set_a_length_and_a_choice_have_results_of_their_own():
     def named(**given):
-        unset = ("train_examples", "price", "settle_by", "hold", "precision")
+        unset = ("train_examples", *choices.CHOICES)
         none = dict.fromkeys(unset)
         given = {"augment": False, "epochs": 8, **none, **given}
         return argparse.Namespace(dataset="mnist", **given)

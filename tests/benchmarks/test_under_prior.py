@@ -60,7 +60,7 @@ def test_peers_choose(network, fitted, under_prior):
 
 def test_their_results_have_a_name_of_their_own():
     given = {"dataset": "mnist", "train_examples": None, "augment": False, "epochs": 8}
-    given |= dict.fromkeys(["price", "settle_by", "hold", "precision"])
+    given |= dict.fromkeys(choices.CHOICES)
     names = [
         peers.result_name(argparse.Namespace(**given, under_prior=under_prior))
         for under_prior in (False, True)

@@ -29,7 +29,12 @@ def randomized(network):
     """
     generator = np.random.default_rng(0)
     for weight in network.weights:
-        if weight.path.split("/")[-1] in ("probability", "benefit", "second_moment"):
+        if weight.path.split("/")[-1] in (
+            "probability",
+            "benefit",
+            "second_moment",
+            "surcharge",
+        ):
             continue
         if "int" in weight.dtype:
             continue

@@ -37,6 +37,7 @@ def decision_entries(model, closed, opened, epoch) -> list[dict]:
             "theta": theta_of(gate),
             "benefit": float(gate.benefit.numpy()),
             "price": model.price(gate),
+            "surcharge": float(gate.surcharge.numpy()),
             **costs[gate],
         }
         for action, gates in (("removed", removed), ("kept", kept))
@@ -68,6 +69,11 @@ def _costs(network, removed, kept) -> dict:
     return costs
 
 
+def left_for_budget(entry) -> bool:
+    """Whether a section had to leave although it earned its price."""
+    return entry["benefit"] >= entry["price"] and entry.get("surcharge", 0.0) > 0.0
+
+
 def describe(entry) -> str:
     """One line about one decided section, for people."""
     name, theta = entry["section"], f"theta {entry['theta']:.2f}"
@@ -75,9 +81,10 @@ def describe(entry) -> str:
     around = ", ".join(f"`{name}`" for name in entry.get("within", ()))
     inside = f", inside of {around}" if around else ""
     if entry["action"] == "removed":
+        why = ", but did not fit `max_macs`" if left_for_budget(entry) else ""
         return (
             f"removed `{name}`{inside}: it took {entry['benefit']:.4f} nats per "
-            f"example off the loss and cost {entry['price']:.4f}, {theta}; "
+            f"example off the loss and cost {entry['price']:.4f}{why}, {theta}; "
             f"saves {costs}"
         )
     return (

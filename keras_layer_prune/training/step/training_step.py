@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_layer_prune.graph.gates import free_gates
 from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.step.gate_clock import LONGEST_STEP
 from keras_layer_prune.training.step.gate_gradients import (
@@ -40,7 +41,7 @@ def training_step(model, data) -> dict:
         Dictionary of the metrics, as `train_step` of Keras returns it.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    gates = [gate for gate in model.gates if gate.trainable]
+    gates = free_gates(model.network)
     thetas = [gate.probability.value for gate in gates]
     weights = model.trainable_variables
     draws = Draws(**DRAWS_OF[model.gate_gradient], rows=rows_of_replica(x))
@@ -103,6 +104,7 @@ def _move_gates(model, now, gates, estimate, data_cost, is_finite, is_search):
     prices = [model.price(gate) for gate in gates]
     step = _gate_step(model, now, gates, prices)
     due = tf.constant(prices, tf.float32) * model.clock.pressure(now)
+    due += tf.stack([gate.surcharge.value for gate in gates])
     move_gates(gates, differences, estimate.charged * due, step, is_usable)
 
 
