@@ -140,6 +140,7 @@ CALLS = {
             "hold": 0.05,
             "every": None,
             "min_saving": 0.2,
+            "max_macs": 0.5,
             "verbose": 1,
         },
     ),

@@ -168,6 +168,7 @@ def test_a_refused_compile_leaves_the_former_one():
         ({"every": 2.5}, r"`every`.*every=2.5"),
         ({"every": np.int64(0)}, r"`every`.*every=np.int64\(0\)"),
         ({"min_saving": 1.01}, "`min_saving` must be between 0 and 1"),
+        ({"max_macs": 50}, "`max_macs` must be between 0 and 1"),
     ],
     ids=str,
 )

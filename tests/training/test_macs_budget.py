@@ -201,6 +201,15 @@ def test_sections_leave_one_after_another():
     assert first[-1] - first[0] > 60
 
 
+def test_a_callback_made_again_has_the_same_budget():
+    prune = PruneSections(max_macs=0.3)
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(prune)
+    )
+    assert again.get_config() == prune.get_config()
+    assert again.max_macs == 0.3
+
+
 def test_a_budget_that_cannot_be_kept_is_refused_before_the_first_batch():
     model = compiled(chain())
     before = [weight.numpy() for weight in model.weights]

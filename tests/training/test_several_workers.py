@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import keras_layer_prune
+from keras_layer_prune.training.shrinking.decisions import left_for_budget
 
 FOLDER = pathlib.Path(__file__).parent
 SCRIPT = FOLDER / "distributed_training.py"
@@ -91,6 +92,7 @@ def assert_same_training(report, expected):
     assert decisions(report) == decisions(expected)
     actions = {entry["action"] for entry in expected["log"]}
     assert actions == {"removed", "kept"}
+    assert any(left_for_budget(entry) for entry in expected["log"])
     assert len({entry["step"] for entry in expected["log"]}) > 1
     assert report["history"].keys() == expected["history"].keys()
     for name, values in expected["history"].items():

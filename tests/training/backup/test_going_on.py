@@ -1,7 +1,11 @@
 """A training that was killed ends as one that was not, to the bit."""
 
+import functools
+
 import pytest
 from killed import EPOCHS, STEPS, Kill, Script, assert_same
+
+from keras_layer_prune import PruneSections
 
 
 @pytest.fixture(scope="module")
@@ -37,4 +41,15 @@ def test_killed_in_the_middle_of_an_epoch_and_begun_again_there(
     step, undisturbed, tmp_path
 ):
     script = Script(tmp_path).run_until_done(Kill(2, step), Kill(3, step), save_freq=4)
+    assert_same(script, undisturbed)
+
+
+def test_sections_that_have_to_leave_for_a_budget_go_on_leaving(monkeypatch, tmp_path):
+    with_budget = functools.partial(PruneSections, max_macs=0.2)
+    monkeypatch.setattr("killed.PruneSections", with_budget)
+    undisturbed = Script(None).run()
+    charged = {e["step"] for e in undisturbed.model.pruning_log if e["surcharge"] > 0.5}
+    assert len(charged) > 1
+    kills = Kill(1, 4), Kill(2, 3), Kill(4, 1)
+    script = Script(tmp_path).run_until_done(*kills, save_freq=4)
     assert_same(script, undisturbed)
