@@ -1,3 +1,5 @@
+"""Gates put on the sections of models that somebody else wrote: `gate_sections`."""
+
 import keras
 import numpy as np
 import pytest

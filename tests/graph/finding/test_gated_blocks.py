@@ -13,7 +13,7 @@ from keras_layer_prune.graph.checks import check_gated_network
 from keras_layer_prune.graph.gates import find_gates
 
 layers = keras.layers
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "which_models_can_be_pruned.md"
+PAGE = pathlib.Path(__file__).parents[3] / "docs" / "which_models_can_be_pruned.md"
 BLOCKS = ["Encoder", "Decoder"]
 
 

@@ -1,3 +1,5 @@
+"""Sections found, and what is said of those that cannot be pruned."""
+
 import keras
 import pytest
 from keras import ops
