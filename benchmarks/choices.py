@@ -22,14 +22,14 @@ _FORMER = {"settle_by": 0.5}
 def add_to(parser):
     """Add what can be chosen to a command line."""
     add_training_to(parser)
-    add_priors_to(parser)
+    add_costs_to(parser)
     parser.add_argument("--settle-by", type=float, help="default: ours")
     parser.add_argument("--hold", type=float, help="default: ours")
+
+
+def add_costs_to(parser):
+    """Add what gates and weights cost, and how much may be left."""
     parser.add_argument("--max-macs", type=float, help="share of dense; default: any")
-
-
-def add_priors_to(parser):
-    """Add what gates and weights cost."""
     parser.add_argument("--price", type=float, help="nats per example; default: ours")
     parser.add_argument(
         "--precision", type=float, help="of the weights, per example; default: ours"

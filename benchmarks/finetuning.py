@@ -1,6 +1,7 @@
 """A network that is trained already, pruned while it is trained on.
 
     python benchmarks/finetuning.py --dataset cifar10 --augment --workers 2
+    python benchmarks/finetuning.py --dataset cifar10 --augment --max-macs 0.5
 
 A network is trained as it is. Then every way starts from these weights and has as many
 epochs more, with a schedule of its own: the whole network trained on; with gates that
@@ -45,9 +46,9 @@ def parse_arguments():
     parser.add_argument("--sections", type=int, default=12)
     parser.add_argument("--width", type=int, default=8)
     choices.add_training_to(parser)
-    choices.add_priors_to(parser)
+    choices.add_costs_to(parser)
     # The schedules are what is compared.
-    parser.set_defaults(settle_by=None, hold=None, max_macs=None)
+    parser.set_defaults(settle_by=None, hold=None)
     return parser.parse_args()
 
 
@@ -103,7 +104,7 @@ def prune(network, data, seed, arguments, initial_probability, schedule):
         initial_probability=initial_probability,
         seed=seed,
     )
-    callback = klp.PruneSections(verbose=0, **schedule)
+    callback = klp.PruneSections(max_macs=arguments.max_macs, verbose=0, **schedule)
     return peers.prune(gated, data, seed + arguments.seeds, arguments, callback)
 
 

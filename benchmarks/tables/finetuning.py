@@ -8,7 +8,7 @@ def lines(result):
     settings, rows = result["settings"], result["rows"]
     yield (
         f"## A trained network, pruned while it is trained on: {data(settings)}, "
-        f"{settings['epochs']} epochs after {settings['trained']}"
+        f"{settings['epochs']} epochs after {settings['trained']}{_at_most(settings)}"
     )
     yield ""
     yield (
@@ -22,3 +22,9 @@ def lines(result):
     )
     yield ""
     yield from by_kind([{**row, **latencies(row)} for row in rows], COLUMNS)
+
+
+def _at_most(settings) -> str:
+    # Older results are from before there was a choice.
+    budget = settings.get("max_macs")
+    return "" if budget is None else f", `max_macs={budget}`"
