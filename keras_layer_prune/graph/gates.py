@@ -80,6 +80,11 @@ def kept_sections(pruning_log) -> list[str]:
     return [e["section"] for e in kept if removed.isdisjoint(e.get("within", ()))]
 
 
+def left_for_budget(entry) -> bool:
+    """Whether a section had to leave although it earned its price."""
+    return entry["benefit"] >= entry["price"] and entry.get("surcharge", 0.0) > 0.0
+
+
 def saved_share(network, closed) -> float:
     """The share of a network's multiply-accumulates that leaves with some gates."""
     whole = count_macs(layers_at_work(network))

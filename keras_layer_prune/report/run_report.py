@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from keras_layer_prune._checks import checked_new_file
-from keras_layer_prune.graph.gates import kept_sections
+from keras_layer_prune.graph.gates import kept_sections, left_for_budget
 from keras_layer_prune.report.curves import curves_of, is_decided_in, known_history
 from keras_layer_prune.report.names import shortened
 from keras_layer_prune.report.outcome import REMOVED, STAYS, UNDECIDED, outcome
@@ -179,8 +179,8 @@ def _cells(entry) -> list:
 
 
 def _price(entry) -> str:
-    surcharge = entry.get("surcharge")
-    return f"{entry['price']:.4f}" + (f" + {surcharge:.4f}" if surcharge else "")
+    price = f"{entry['price']:.4f}"
+    return f"{price} + {entry['surcharge']:.4f}" if left_for_budget(entry) else price
 
 
 def _epoch(epoch):

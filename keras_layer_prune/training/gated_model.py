@@ -35,6 +35,7 @@ from keras_layer_prune.training.guards.checks import (
     checked_step_size,
     checked_weight_prior,
 )
+from keras_layer_prune.training.macs_budget import lift_surcharges
 from keras_layer_prune.training.shrinking.decisions import decision_entries
 from keras_layer_prune.training.shrinking.optimizer_state import (
     check_carry_over,
@@ -89,9 +90,9 @@ class GatedModel(private.BuiltBeforeItsStep):
         pruning_log: List of dictionaries, one for each section that was decided:
             `event`, `step`, `epoch`, `section`, `within` (names of sections around
             it), `action` (`"removed"` or `"kept"`), `theta`, `benefit`, `price` and
-            `surcharge` (nats per example; the last above 0 where a section left for
-            `PruneSections(max_macs=...)`), `parameters`, `macs`. Of an event the costs
-            of what was removed add up to what the network lost.
+            `surcharge` (nats per example; the last is above 0 while
+            `PruneSections(max_macs=...)` closes a gate), `parameters`, `macs`. Of an
+            event the costs of what was removed add up to what the network lost.
 
     Raises:
         TypeError: If `network` is not a Keras model.
@@ -163,7 +164,7 @@ class GatedModel(private.BuiltBeforeItsStep):
         """Names of the network's outputs, by which losses can be given."""
         # A copy: Keras keeps it with the loss, and the network's own list knows all its
         # layers.
-        return list(self.network.output_names)
+        return list(private.graph_of(self.network).output_names)
 
     def build(self, input_shape=None):
         """Do nothing: the network is built already."""
@@ -307,12 +308,13 @@ class GatedModel(private.BuiltBeforeItsStep):
         self._gates_of_step = frozenset(gates)
 
     def _rest_without_callback(self, given):
-        """Forget the schedule of an earlier `fit`, which may not have come to its end.
+        """Forget what an earlier `fit` wanted, which may not have come to its end.
 
         It may have been stopped or interrupted, or come with a file.
         """
         if not gate_movers(callbacks_of(given)):
             self.clock.rest()
+            lift_surcharges(self.network)
 
     def _set_train_size(self, given):
         """Find out how many training examples there are, if anything depends on it."""

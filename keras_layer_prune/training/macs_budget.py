@@ -1,7 +1,13 @@
 """Which sections leave beside those that do not earn their price: `MacsBudget`."""
 
 from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
-from keras_layer_prune.graph.gates import free_gates, gated_sections
+from keras_layer_prune.graph.gates import (
+    find_gates,
+    free_gates,
+    gated_sections,
+    theta_of,
+)
+from keras_layer_prune.training.schedule import exact
 from keras_layer_prune.training.step.gate_update import scales
 
 
@@ -11,44 +17,59 @@ class MacsBudget:
     Args:
         model: `GatedModel`.
         share: Float in `[0, 1]`, what may be left of the multiply-accumulates that
-            the network had before any section left.
-
-    Raises:
-        ValueError: If more is left without all sections that may go.
+            the network had before any section left; or None, if all of them may.
     """
 
     def __init__(self, model, share):
         self._model = model
-        self._share = share
+        self._share = exact(1.0 if share is None else share)
         removed = [e for e in model.pruning_log if e["action"] == "removed"]
-        self._whole = self._macs([]) + sum(entry.get("macs", 0) for entry in removed)
-        self._check_reach()
+        now = count_macs(layers_at_work(model.network))
+        self._whole = now + sum(entry.get("macs", 0) for entry in removed)
 
-    def charge(self, tightness, closed=()) -> list:
-        """Have gates close, by a surcharge on their price, for the network to fit.
+    def check(self):
+        """Raise if too much is left without all sections that may leave."""
+        for complaint in self.complaints(free_gates(self._model.network)):
+            raise ValueError(complaint)
+
+    def complaints(self, closed) -> list[str]:
+        """A line if too much is left without some gates."""
+        left = self._macs(closed)
+        if left <= self._due(1.0):
+            return []
+        return [
+            f"`max_macs` cannot be kept: without the sections that may leave, "
+            f"{left / self._whole:.4f} of the network's MACs are left. Received: "
+            f"max_macs={float(self._share)}. Give `PruneSections` a larger one, put "
+            "gates on more of the network (`find_sections` says what each section "
+            "costs), or let gates move that are frozen"
+        ]
+
+    def over(self, tightness=1.0, closed=()) -> list:
+        """Gates that have to close for the network to fit.
 
         Args:
             tightness: Float in `[0, 1]`, how much of what has to leave is due.
-            closed: Gates that close without it.
+            closed: Gates that close anyway.
 
         Returns:
-            List of gates beside `closed`.
+            List of gates, none of them in `closed`.
         """
-        due = self._whole * (1.0 - (1.0 - self._share) * tightness)
-        over = self._over(due, list(closed))
+        # Of those that have to go in the end, and of no others.
+        in_the_end = self._fewest(closed)
+        return self._until(self._due(tightness), in_the_end, closed)
+
+    def charge(self, over):
+        """Have some gates close, by a surcharge on their price, and no others."""
         for gate in free_gates(self._model.network):
             gate.surcharge.assign(self._surcharge(gate) if gate in over else 0.0)
-        return over
 
-    def _over(self, due, closed) -> list:
-        """Gates to close, beside those in `closed`, for `due` MACs to be left."""
-        network = self._model.network
-        macs = {section.gate: section.macs for section in gated_sections(network)}
-        rest = [g for g in free_gates(network) if g not in closed and macs[g]]
-        rest.sort(key=lambda gate: float(gate.benefit.numpy()) / macs[gate])
-        over: list = []
-        while rest and self._macs([*closed, *over]) > due:
-            over.append(rest.pop(0))
+    def _fewest(self, closed) -> list:
+        """Gates that have to close in the end, those that earn least first."""
+        due = self._due(1.0)
+        if self._macs(closed) <= due:
+            return []
+        over = self._until(due, self._by_earnings(closed), closed)
         # Where large ones had to go, too, small ones that went before may stay.
         for gate in reversed(over):
             others = [other for other in over if other is not gate]
@@ -56,22 +77,40 @@ class MacsBudget:
                 over = others
         return over
 
-    def _surcharge(self, gate) -> float:
-        """What makes a gate close at least as fast as one that earns nothing."""
-        speed = float(scales([gate], [self._model.price(gate)])[0])
-        return max(0.0, float(gate.benefit.numpy())) + speed
+    def _by_earnings(self, closed) -> list:
+        """Gates by what their sections earn for each multiply-accumulate."""
+        network = self._model.network
+        macs = {section.gate: section.macs for section in gated_sections(network)}
+
+        def earned(gate):
+            # What saves nothing by itself may save something together with others.
+            return not macs[gate], float(gate.benefit.numpy()) / (macs[gate] or 1)
+
+        return sorted((g for g in free_gates(network) if g not in closed), key=earned)
+
+    def _until(self, due, order, closed) -> list:
+        """The first gates of a list without which no more than `due` MACs are left."""
+        count = 0
+        while count < len(order) and self._macs([*closed, *order[:count]]) > due:
+            count += 1
+        return order[:count]
+
+    def _due(self, tightness):
+        return self._whole * (1 - (1 - self._share) * exact(tightness))
 
     def _macs(self, closed) -> int:
-        return count_macs(layers_at_work(self._model.network, set(closed)))
+        network = self._model.network
+        gone = [g for g in find_gates(network) if not g.trainable and not theta_of(g)]
+        return count_macs(layers_at_work(network, {*closed, *gone}))
 
-    def _check_reach(self):
-        every_one = free_gates(self._model.network)
-        least = self._macs(every_one) / max(self._whole, 1)
-        if least > self._share:
-            raise ValueError(
-                f"Without all sections that may leave, {least:.4f} of the network's "
-                "MACs are left, and `max_macs` asks for no more than "
-                f"{self._share}. Give `PruneSections` a larger `max_macs`, or put "
-                "gates on more of the network: `find_sections` says what each section "
-                "costs."
-            )
+    def _surcharge(self, gate) -> float:
+        """What makes a gate close at least as fast as one that earns nothing."""
+        price = self._model.price(gate)
+        speed = float(scales([gate], [price])[0])
+        return max(0.0, float(gate.benefit.numpy())) + max(0.0, -price) + speed
+
+
+def lift_surcharges(network):
+    """Charge no gate more than its price, whatever an earlier training did."""
+    for gate in find_gates(network):
+        gate.surcharge.assign(0.0)

@@ -8,10 +8,15 @@ from typing import Any
 import keras
 
 from keras_layer_prune._checks import checked_config, fraction, optional_fraction
-from keras_layer_prune.graph.gates import free_gates, saved_share, theta_of
+from keras_layer_prune.graph.gates import (
+    free_gates,
+    left_for_budget,
+    saved_share,
+    theta_of,
+)
 from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.gated_model import GatedModel
-from keras_layer_prune.training.macs_budget import MacsBudget
+from keras_layer_prune.training.macs_budget import MacsBudget, lift_surcharges
 from keras_layer_prune.training.progress import Progress
 from keras_layer_prune.training.schedule import (
     LATEST_SETTLING,
@@ -21,7 +26,7 @@ from keras_layer_prune.training.schedule import (
     exact,
     settling_step,
 )
-from keras_layer_prune.training.shrinking.decisions import describe, left_for_budget
+from keras_layer_prune.training.shrinking.decisions import describe
 from keras_layer_prune.training.step.gate_update import AVERAGED_STEPS, heading
 from keras_layer_prune.training.step.replicas import is_chief
 from keras_layer_prune.variational.attraction import closed_state_attracts
@@ -31,7 +36,14 @@ from keras_layer_prune.variational.attraction import closed_state_attracts
 _LOOKS_PER_EPOCH = 8
 
 # What changes while training, beside the trajectories and the progress.
-_STATE = ("_removed", "_skipped", "_first_step", "_moves_from", "_last_step")
+_STATE = (
+    "_removed",
+    "_skipped",
+    "_first_step",
+    "_moves_from",
+    "_last_step",
+    "_charged",
+)
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -61,11 +73,12 @@ class PruneSections(keras.callbacks.Callback):
             each removal makes Keras trace the step again, which takes seconds. None:
             a fifth, or what saves 100 steps until `settle_by` if that is more.
         max_macs: Float in `[0, 1]`, or None. The share of the network's MACs, as it
-            was before any section left, that may be left in the end. While the price
-            rises, sections that earn least for their MACs close one after another
-            until it fits, though they earn their price; it goes on closing those that
-            do not. For a network as large as `max_macs` allows, let the price close
-            none: `FlatteningPrior(log_gamma=0.0)`. None: the price alone decides.
+            was with its gates and before any section left, that may be left in the
+            end; linear layers count as they are before `strip_gates` folds them. While
+            the price rises, sections that earn least for their MACs close one after
+            another until it fits, though they earn their price; it goes on closing
+            those that do not. For no section to leave for its price, unless it does
+            harm: `FlatteningPrior(log_gamma=0.0)`. None: the price alone decides.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:
@@ -127,7 +140,10 @@ class PruneSections(keras.callbacks.Callback):
                 "`model = keras_layer_prune.GatedModel(network)`, compile and fit it."
             )
         self.trajectories = {gate.name: [] for gate in self.model.gates}
-        self._budget = self._make_budget()
+        lift_surcharges(self.model.network)
+        self._budget = MacsBudget(self.model, self.max_macs)
+        self._budget.check()
+        self._charged: list[str] = []
         self._progress = Progress(self.model.clock, self.params.get("steps"))
         self._last_step: Any = None
         self._removed = self._skipped = self._first_step = self._moves_from = 0
@@ -152,7 +168,7 @@ class PruneSections(keras.callbacks.Callback):
             return
         if progress.has_passed_every(self._interval()):
             self._note(progress.position)
-            self._charge_over_budget()
+            self._charge()
         if progress.has_passed((self._moves_from + self._last_step) // 2):
             self._look_for_movement()
         if progress.step >= self._last_step:
@@ -163,6 +179,7 @@ class PruneSections(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Prune, and report batches that no gate could learn from."""
         self._progress.end_epoch()
+        self._charge()
         self._prune()
         self._report_skipped()
         if logs is not None:
@@ -253,17 +270,20 @@ class PruneSections(keras.callbacks.Callback):
         closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
         if closed and saved_share(self.model.network, closed) >= self._least_saving():
             self._decide(closed, [])
+            # Without them, others may stay that had to go.
+            self._charge()
 
-    def _make_budget(self):
-        return None if self.max_macs is None else MacsBudget(self.model, self.max_macs)
-
-    def _charge_over_budget(self, closed=()) -> list:
-        """Have sections close that do not fit; return those beside `closed`."""
-        if self._budget is None:
-            return []
+    def _charge(self):
+        """Have sections close that the budget has no room for."""
+        gates = self._free_gates()
+        if self._last_step is None or not gates:
+            return
+        unearned = [gate for gate in gates if self._is_gone_for_its_price(gate)]
         # What has to leave is due as the price is, which rises, too.
         tightness = float(self.model.clock.pressure(self._progress.step))
-        return self._budget.charge(tightness, closed)
+        over = self._budget.over(tightness, unearned)
+        self._budget.charge(over)
+        self._charged = sorted({*self._charged, *(gate.name for gate in over)})
 
     def _least_saving(self) -> float:
         if self.min_saving is not None:
@@ -283,31 +303,38 @@ class PruneSections(keras.callbacks.Callback):
         return free_gates(self.model.network)
 
     def _is_gone(self, gate) -> bool:
-        benefit, surcharge = float(gate.benefit.numpy()), float(gate.surcharge.numpy())
+        return self._is_gone_for_its_price(gate, float(gate.surcharge.numpy()))
+
+    def _is_gone_for_its_price(self, gate, surcharge=0.0) -> bool:
         price = self.model.price(gate) + surcharge
-        return closed_state_attracts(theta_of(gate), benefit, price)
+        return closed_state_attracts(theta_of(gate), float(gate.benefit.numpy()), price)
 
     def _settle(self):
         """Decide what is still undecided; take all gates out of the network."""
         gates = self._free_gates()
+        if not gates:
+            return
         known = self._benefits_are_known()
         closed = [gate for gate in gates if self._ends_at(gate, known) < 0.5]
-        closed += self._charge_over_budget(closed)
-        opened = [gate for gate in gates if gate not in closed]
-        if gates:
-            if self._moving_steps > 0 and not self._newly_skipped():
-                # Else they had no step to move in, which `fit` has said.
-                undecided = {gate.name: theta_of(gate) for gate in gates}
-                self._say(diagnostics.of_hovering(undecided, known))
-            entries = self._decide(closed, opened)
-            kept = [e["section"] for e in entries if e["action"] == "kept"]
-            self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
+        over = self._budget.over(closed=closed)
+        self._budget.charge(over)
+        stay = [gate for gate in gates if gate not in [*closed, *over]]
+        if self._moving_steps > 0 and not self._newly_skipped():
+            # Else they had no step to move in, which `fit` has said.
+            undecided = {g.name: theta_of(g) for g in gates if g not in over}
+            self._say(diagnostics.of_hovering(undecided, known))
+        self._say(self._budget.complaints([*closed, *over]))
+        entries = self._decide([*closed, *over], stay)
+        kept = [e["section"] for e in entries if e["action"] == "kept"]
+        self._say([f"all gates decided, {len(kept)} sections stay: {kept}"])
 
     def _ends_at(self, gate, benefit_is_known) -> float:
         """Where a gate is going; where it stands if its benefit is not known yet."""
-        if benefit_is_known:
-            return heading(gate, self.model.price(gate))
-        return theta_of(gate)
+        price = self.model.price(gate)
+        if gate.name in self._charged:
+            # Its probability tells where it was sent, not what its section is worth.
+            return float(float(gate.benefit.numpy()) >= price)
+        return heading(gate, price) if benefit_is_known else theta_of(gate)
 
     def _benefits_are_known(self) -> bool:
         usable = self._moving_steps - self.model.clock.skipped.numpy()

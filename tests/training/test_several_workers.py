@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_layer_prune
-from keras_layer_prune.training.shrinking.decisions import left_for_budget
+from keras_layer_prune.graph.gates import left_for_budget
 
 FOLDER = pathlib.Path(__file__).parent
 SCRIPT = FOLDER / "distributed_training.py"

@@ -1,7 +1,12 @@
 """What is written down when a gate is decided."""
 
 from keras_layer_prune.graph.costs.anatomy import layers_at_work, saved
-from keras_layer_prune.graph.gates import gated_sections, layers_behind, theta_of
+from keras_layer_prune.graph.gates import (
+    gated_sections,
+    layers_behind,
+    left_for_budget,
+    theta_of,
+)
 
 
 def decision_entries(model, closed, opened, epoch) -> list[dict]:
@@ -67,11 +72,6 @@ def _costs(network, removed, kept) -> dict:
     for gate in kept:
         costs[gate] = saved(left, layers_at_work(network, closed | {gate}))
     return costs
-
-
-def left_for_budget(entry) -> bool:
-    """Whether a section had to leave although it earned its price."""
-    return entry["benefit"] >= entry["price"] and entry.get("surcharge", 0.0) > 0.0
 
 
 def describe(entry) -> str:
