@@ -158,8 +158,9 @@ def _log(log, curves, history) -> str:
         "nats per example, is below its price. Gates that had not decided themselves "
         "in their time were decided by where they were going, or rounded if they had "
         "few steps: theta, the probability of an open gate, was then between 0 and "
-        "1. A second number in the column of prices is what a section was charged "
-        "beside, for the network to have no more than <code>max_macs</code>.</p>"
+        "1. Of two numbers in the column of prices the second is what a section was "
+        "charged beside its price, because the network had to fit "
+        "<code>max_macs</code>.</p>"
     )
     return "<h2>Decisions</h2>" + explanation + _table(header, rows)
 

@@ -38,7 +38,7 @@ class MacsBudget:
         if left <= self._due(1.0):
             return []
         return [
-            f"`max_macs` cannot be kept: without the sections that may leave, "
+            "`max_macs` cannot be kept: without the sections that may leave, "
             f"{left / self._whole:.4f} of the network's MACs are left. Received: "
             f"max_macs={float(self._share)}. Give `PruneSections` a larger one, put "
             "gates on more of the network (`find_sections` says what each section "

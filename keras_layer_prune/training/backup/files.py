@@ -20,8 +20,9 @@ import numpy as np
 
 STATE, ARRAYS, MANIFEST = "state.json", "arrays.npz", "manifest.json"
 # 2: the steps that are done are the callback's `progress`. 4: gates remember the second
-# moments of their estimates. There is no 3, which one flipped bit makes a 2.
-_FORMAT = 4
+# moments of their estimates. 8: and their surcharges. There are no others, of which one
+# flipped bit makes an earlier one.
+_FORMAT = 8
 _NAME = "generation-{:08d}"
 _UNFINISHED = ".unfinished"
 _PATTERN = re.compile(r"generation-(\d{8})")
