@@ -76,7 +76,7 @@ def test_a_layer_of_several_inputs_can_be_gated():
 
 def test_a_layer_that_keras_has_to_trace_works_and_is_built_with_the_network():
     network = keras.Sequential([keras.Input((3,)), GatedLayer(LazyBlock(3))])
-    assert network.count_params() == 3 * 3 + 3 + 3
+    assert network.count_params() == 3 * 3 + 3 + 4
     assert network(X).shape == X.shape
 
 

@@ -80,7 +80,7 @@ def test_the_symbolic_shape_is_that_of_the_section():
 
 def test_a_section_that_keras_has_to_trace_works_and_is_built_with_the_network():
     network = keras.Sequential([keras.Input((3,)), GatedResidual(LazyBlock(3))])
-    assert network.count_params() == 3 * 3 + 3 + 3
+    assert network.count_params() == 3 * 3 + 3 + 4
     assert network(X).shape == X.shape
 
 
