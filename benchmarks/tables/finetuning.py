@@ -1,5 +1,7 @@
 """Ours beside other ways to prune a network that is trained already."""
 
+import choices
+
 from tables.cells import by_kind, data, latencies, seeds
 from tables.peers import COLUMNS
 
@@ -8,7 +10,7 @@ def lines(result):
     settings, rows = result["settings"], result["rows"]
     yield (
         f"## A trained network, pruned while it is trained on: {data(settings)}, "
-        f"{settings['epochs']} epochs after {settings['trained']}{_at_most(settings)}"
+        f"{settings['epochs']} epochs after {settings['trained']}{_chosen(settings)}"
     )
     yield ""
     yield (
@@ -24,7 +26,6 @@ def lines(result):
     yield from by_kind([{**row, **latencies(row)} for row in rows], COLUMNS)
 
 
-def _at_most(settings) -> str:
-    # Older results are from before there was a choice.
-    budget = settings.get("max_macs")
-    return "" if budget is None else f", `max_macs={budget}`"
+def _chosen(settings) -> str:
+    words = choices.in_words(settings)
+    return "" if words == "defaults" else f", {words}"

@@ -55,9 +55,11 @@ class MacsBudget:
         Returns:
             List of gates, none of them in `closed`.
         """
+        due = self._due(tightness)
+        if self._macs(closed) <= due:
+            return []
         # Of those that have to go in the end, and of no others.
-        in_the_end = self._fewest(closed)
-        return self._until(self._due(tightness), in_the_end, closed)
+        return self._until(due, self._fewest(closed), closed)
 
     def charge(self, over):
         """Have some gates close, by a surcharge on their price, and no others."""
@@ -67,8 +69,6 @@ class MacsBudget:
     def _fewest(self, closed) -> list:
         """Gates that have to close in the end, those that earn least first."""
         due = self._due(1.0)
-        if self._macs(closed) <= due:
-            return []
         over = self._until(due, self._by_earnings(closed), closed)
         # Where large ones had to go, too, small ones that went before may stay.
         for gate in reversed(over):

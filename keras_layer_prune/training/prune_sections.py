@@ -267,7 +267,11 @@ class PruneSections(keras.callbacks.Callback):
         if self._last_step is None or self._progress.step <= self._first_step:
             # One that starts at 0 has yet to be heard.
             return
-        closed = [gate for gate in self._free_gates() if self._is_gone(gate)]
+        closed = [
+            gate
+            for gate in self._free_gates()
+            if self._stays_closed(gate, float(gate.surcharge.numpy()))
+        ]
         if closed and saved_share(self.model.network, closed) >= self._least_saving():
             self._decide(closed, [])
             # Without them, others may stay that had to go.
@@ -278,7 +282,7 @@ class PruneSections(keras.callbacks.Callback):
         gates = self._free_gates()
         if self._last_step is None or not gates:
             return
-        unearned = [gate for gate in gates if self._is_gone_for_its_price(gate)]
+        unearned = [gate for gate in gates if self._stays_closed(gate)]
         # What has to leave is due as the price is, which rises, too.
         tightness = float(self.model.clock.pressure(self._progress.step))
         over = self._budget.over(tightness, unearned)
@@ -302,10 +306,7 @@ class PruneSections(keras.callbacks.Callback):
         """Gates that are to be decided: those that the user has not frozen."""
         return free_gates(self.model.network)
 
-    def _is_gone(self, gate) -> bool:
-        return self._is_gone_for_its_price(gate, float(gate.surcharge.numpy()))
-
-    def _is_gone_for_its_price(self, gate, surcharge=0.0) -> bool:
+    def _stays_closed(self, gate, surcharge=0.0) -> bool:
         price = self.model.price(gate) + surcharge
         return closed_state_attracts(theta_of(gate), float(gate.benefit.numpy()), price)
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_layer_prune import BernoulliGate
+from keras_layer_prune.graph.gates import find_gates
 
 FEATURES = 4
 
@@ -28,15 +29,9 @@ def randomized(network):
     Fresh offsets are zero and fresh statistics the identity, which hides mistakes.
     """
     generator = np.random.default_rng(0)
+    of_gates = {id(weight) for gate in find_gates(network) for weight in gate.weights}
     for weight in network.weights:
-        if weight.path.split("/")[-1] in (
-            "probability",
-            "benefit",
-            "second_moment",
-            "surcharge",
-        ):
-            continue
-        if "int" in weight.dtype:
+        if id(weight) in of_gates or "int" in weight.dtype:
             continue
         weight.assign(generator.uniform(0.2, 0.9, weight.shape))
     return network

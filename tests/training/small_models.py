@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_layer_prune import BernoulliGate, FlatteningPrior, GatedModel
+from keras_layer_prune import BernoulliGate, FlatteningPrior, GatedModel, summarize
 
 FEATURES = 4
 
@@ -124,6 +124,10 @@ def gates_by_name(model):
 def weights(model):
     """Trainable weights by path."""
     return {v.path: v.numpy() for v in model.trainable_variables}
+
+
+def macs(network):
+    return summarize(network, latency=False).macs
 
 
 def actions(model):

@@ -9,16 +9,13 @@ from small_models import (
     chain,
     compiled,
     data,
+    macs,
     prune_idle,
     useful_and_idle,
 )
 
-from keras_layer_prune import PruneSections, strip_gates, summarize
+from keras_layer_prune import PruneSections, strip_gates
 from keras_layer_prune.graph.gates import left_for_budget
-
-
-def macs(network):
-    return summarize(network, latency=False).macs
 
 
 def trained(max_macs, thetas=(0.9,) * 4, price=0.0, **arguments):
