@@ -11,6 +11,7 @@ from tables import (
     chance,
     finetuning,
     kills,
+    overview,
     paper,
     peers,
     rebuild,
@@ -44,14 +45,23 @@ TABLES = {
 
 
 def main():
+    found = {name: results_of(name) for name in TABLES}
     parts = [(PROSE / "introduction.md").read_text()]
+    parts.append("\n".join(overview.lines(found["training"], found["peers"])))
     for name, lines in TABLES.items():
-        for path in sorted(results.FOLDER.glob(f"{name}*.json")):
-            result = json.loads(path.read_text())
+        for result in found[name]:
             parts.append("\n".join(lines(result)) + "\n\n" + provenance(result))
     text = "\n".join([*parts, (PROSE / "shortcomings.md").read_text()])
     Path(__file__).with_name("README.md").write_text(text)
     print(text)
+
+
+def results_of(name):
+    """All results of a benchmark: first those of residual networks, then by name."""
+    paths = sorted(results.FOLDER.glob(f"{name}*.json"))
+    found = [json.loads(path.read_text()) for path in paths]
+    usual = "residual"
+    return sorted(found, key=lambda x: x["settings"].get("network", usual) != usual)
 
 
 def provenance(result):

@@ -1,5 +1,6 @@
 """What several tables write in their cells and headings."""
 
+import choices
 import results
 
 
@@ -40,6 +41,21 @@ def data(settings):
     part = f", the first {examples:,} training examples" if examples else ""
     augmented = ", random crops and flips" if settings.get("augment") else ""
     return settings["dataset"] + part + augmented
+
+
+def training(settings):
+    """What was trained, on which data, and for how long."""
+    # Only `training.py` has more than one network, and sizes by name.
+    sizes = settings.get("size", [("width", settings.get("width"))])
+    network = [settings.get("network", "residual")]
+    network += [f"{name} {value}" for name, value in sizes]
+    return f"{' '.join(network)}, {data(settings)}, {settings['epochs']} epochs"
+
+
+def chosen(settings):
+    """What was chosen, at the end of a heading; nothing where that is nothing."""
+    words = choices.in_words(settings)
+    return "" if words == "defaults" else f", {words}"
 
 
 def seeds(rows):

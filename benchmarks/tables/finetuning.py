@@ -1,8 +1,6 @@
 """Ours beside other ways to prune a network that is trained already."""
 
-import choices
-
-from tables.cells import by_kind, data, latencies, seeds
+from tables.cells import by_kind, chosen, data, latencies, seeds
 from tables.peers import COLUMNS
 
 
@@ -10,7 +8,7 @@ def lines(result):
     settings, rows = result["settings"], result["rows"]
     yield (
         f"## A trained network, pruned while it is trained on: {data(settings)}, "
-        f"{settings['epochs']} epochs after {settings['trained']}{_chosen(settings)}"
+        f"{settings['epochs']} epochs after {settings['trained']}{chosen(settings)}"
     )
     yield ""
     yield (
@@ -24,8 +22,3 @@ def lines(result):
     )
     yield ""
     yield from by_kind([{**row, **latencies(row)} for row in rows], COLUMNS)
-
-
-def _chosen(settings) -> str:
-    words = choices.in_words(settings)
-    return "" if words == "defaults" else f", {words}"

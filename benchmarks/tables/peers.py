@@ -3,7 +3,7 @@
 import choices
 import torch_process
 
-from tables.cells import by_kind, data, latencies, seeds, spread
+from tables.cells import by_kind, chosen, latencies, seeds, spread, training
 
 COLUMNS = [
     ("test accuracy", "test", "{:.2%}"),
@@ -20,12 +20,11 @@ COLUMNS = [
 
 def lines(result):
     settings, rows = result["settings"], result["rows"]
-    epochs = settings["epochs"]
-    yield f"## Other ways to drop sections: {data(settings)}, {epochs} epochs"
+    yield f"## Other ways to drop sections: {training(settings)}{chosen(settings)}"
     yield ""
     yield (
         f"One starting network of {settings['sections']} sections, "
-        f"{epochs} epochs in all, {seeds(rows)} seeds; ours with "
+        f"{settings['epochs']} epochs in all, {seeds(rows)} seeds; ours with "
         f"{choices.in_words(settings)}. The others train it for half of them, drop "
         "sections until they have no more MACs than ours, and train on: rankings "
         "alone, without the regularisers with which some of them were published. Test "

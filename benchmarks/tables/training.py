@@ -2,14 +2,14 @@
 
 import choices
 
-from tables.cells import by_kind, data, seeds, spread
+from tables.cells import by_kind, chosen, seeds, spread, training
 
 # What the comparison is not of.
 _CHAIN = (
     "The dense network is the plain chain; with gates it has linear shortcuts too, "
     "which cost parameters and MACs, and which alone may change the accuracy."
 )
-_CHAINS = {"lenet": _CHAIN, "vgg16": _CHAIN}
+_CHAINS = ("lenet", "vgg16")
 
 _COLUMNS = [
     ("test accuracy", "test", "{:.2%}"),
@@ -33,10 +33,8 @@ _COMPARED = {
 
 def lines(result):
     settings, rows = result["settings"], result["rows"]
-    network = settings.get("network", "residual")
     yield (
-        f"## One `fit`, with and without gates: {network} on {data(settings)}, "
-        f"{settings['epochs']} epochs"
+        f"## One `fit`, with and without gates: {training(settings)}{chosen(settings)}"
     )
     yield ""
     yield (
@@ -45,8 +43,8 @@ def lines(result):
         "per network; wall time of `fit`."
     )
     yield ""
-    if network in _CHAINS:
-        yield _CHAINS[network]
+    if settings.get("network") in _CHAINS:
+        yield _CHAIN
         yield ""
     yield from by_kind(rows, _COLUMNS)
     yield ""
