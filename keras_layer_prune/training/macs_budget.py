@@ -1,5 +1,7 @@
 """Which sections leave beside those that do not earn their price: `MacsBudget`."""
 
+import bisect
+
 from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
 from keras_layer_prune.graph.gates import (
     find_gates,
@@ -90,10 +92,12 @@ class MacsBudget:
 
     def _until(self, due, order, closed) -> list:
         """The first gates of a list without which no more than `due` MACs are left."""
-        count = 0
-        while count < len(order) and self._macs([*closed, *order[:count]]) > due:
-            count += 1
-        return order[:count]
+
+        def fits(count):
+            return self._macs([*closed, *order[:count]]) <= due
+
+        # More closed gates never leave more.
+        return order[: bisect.bisect_left(range(len(order)), True, key=fits)]
 
     def _due(self, tightness):
         return self._whole * (1 - (1 - self._share) * exact(tightness))

@@ -3,7 +3,6 @@
 import sys
 import warnings
 from numbers import Integral
-from typing import Any
 
 import keras
 
@@ -18,32 +17,19 @@ from keras_layer_prune.training import diagnostics
 from keras_layer_prune.training.gated_model import GatedModel
 from keras_layer_prune.training.macs_budget import MacsBudget, lift_surcharges
 from keras_layer_prune.training.progress import Progress
-from keras_layer_prune.training.schedule import (
-    LATEST_SETTLING,
-    default_min_saving,
-    default_settling,
-    epochs_to_move_gates,
-    exact,
-    settling_step,
-)
+from keras_layer_prune.training.schedule import LATEST_SETTLING, default_min_saving
 from keras_layer_prune.training.shrinking.decisions import describe
 from keras_layer_prune.training.step.gate_update import AVERAGED_STEPS, heading
 from keras_layer_prune.training.step.replicas import is_chief
+from keras_layer_prune.training.timetable import Timetable
 from keras_layer_prune.variational.attraction import closed_state_attracts
 
 # How often in an epoch the gates' probabilities are noted for plots, and closed
 # sections looked for.
 _LOOKS_PER_EPOCH = 8
 
-# What changes while training, beside the trajectories and the progress.
-_STATE = (
-    "_removed",
-    "_skipped",
-    "_first_step",
-    "_moves_from",
-    "_last_step",
-    "_charged",
-)
+# What changes while training, beside the trajectories, the progress and the timetable.
+_STATE = ("_removed", "_skipped", "_charged")
 
 
 @keras.saving.register_keras_serializable("keras_layer_prune")
@@ -144,34 +130,33 @@ class PruneSections(keras.callbacks.Callback):
         self._budget = MacsBudget(self.model, self.max_macs)
         self._budget.check()
         self._charged: list[str] = []
-        self._progress = Progress(self.model.clock, self.params.get("steps"))
-        self._last_step: Any = None
-        self._removed = self._skipped = self._first_step = self._moves_from = 0
+        steps, epochs = self.params.get("steps"), self.params["epochs"]
+        self._progress = Progress(self.model.clock, steps)
+        self._timetable = Timetable(self.settle_by, self.hold, epochs, steps)
+        self._removed = self._skipped = 0
         # Until the length of an epoch is known, the gates hold.
         self.model.clock.hold()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock, as soon as the length of an epoch is known."""
-        if self._last_step is None and self._progress.steps_per_epoch:
-            self._start_clock(epoch)
-        elif self._last_step is None:
-            self._check_length(epoch)
+        if not self._timetable.is_set:
+            self._set_timetable(epoch)
         self._progress.begin_epoch(epoch)
         self._removed = 0
         self._note(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
         """Decide all gates when their time is up; prune where `every` asks for it."""
-        progress = self._progress
+        progress, timetable = self._progress, self._timetable
         progress.end_batch(batch)
-        if self._last_step is None:
+        if not timetable.is_set:
             return
         if progress.has_passed_every(self._interval()):
             self._note(progress.position)
             self._charge()
-        if progress.has_passed((self._moves_from + self._last_step) // 2):
+        if progress.has_passed(timetable.middle):
             self._look_for_movement()
-        if progress.step >= self._last_step:
+        if progress.step >= timetable.last_step:
             self._settle()
         elif self._is_time_to_look():
             self._prune()
@@ -196,59 +181,19 @@ class PruneSections(keras.callbacks.Callback):
         """The latest fraction of a training at which all gates can be decided."""
         return LATEST_SETTLING if self.settle_by is None else self.settle_by
 
-    @property
-    def _settling(self) -> float:
-        """The fraction of this training after which all gates are decided."""
-        if self.settle_by is not None:
-            return self.settle_by
-        # None where the length of an epoch is not known from the start.
-        steps = self.params.get("steps") or 0
-        return default_settling(self.hold, steps * self.params["epochs"])
-
-    def _check_length(self, epoch):
-        """Raise if the length of an epoch will be known when gates must be decided."""
-        epochs, passed = self.params["epochs"], epoch + 1
-        if self._free_gates() and exact(self._settling) * epochs <= passed:
-            raise ValueError(
-                "The length of an epoch of this data is known at its end only. Until "
-                "then gates hold, and all would be decided before any could move. Give "
-                "`fit` `steps_per_epoch`, or the whole schedule of "
-                f"{epochs_to_move_gates(self._settling, self.hold, passed)} or more "
-                f"`epochs`. Received: epochs={epochs}, initial_epoch={epoch}, "
-                f"settle_by={self._settling}"
-            )
-
-    def _refuse_hold(self, epoch):
-        steps = self._progress.steps_per_epoch
-        epochs = epochs_to_move_gates(self._settling, self.hold, epoch, steps)
-        raise ValueError(
-            "Between `hold` and `settle_by` there is no step: all gates would be "
-            f"decided before any could move. Give `fit` {epochs} or more `epochs`, or "
-            "`PruneSections` a smaller `hold`. Received: "
-            f"epochs={self.params['epochs']} of {steps} steps, hold={self.hold}, "
-            f"settle_by={self._settling}"
-        )
-
-    def _start_clock(self, epoch):
-        steps, epochs = self._progress.steps_per_epoch, self.params["epochs"]
-        now = self._progress.step = epoch * steps
-        last_step = settling_step(self._settling, epochs, steps)
-        first_step = round(self.hold * steps * epochs)
-        # A `fit` that goes on where all should be decided, decides at once.
-        if now < last_step <= first_step and self._free_gates():
-            self._refuse_hold(epoch)
-        self._first_step, self._last_step = first_step, last_step
-        self.model.clock.start(now, first_step, last_step)
-        self._moves_from = max(first_step, now)
-        if self._free_gates():
-            self._say(diagnostics.of_the_schedule(self._settling, self._moving_steps))
-        # The clock counts from 0 again.
+    def _set_timetable(self, epoch):
+        gates, steps = self._free_gates(), self._progress.steps_per_epoch
+        timetable = self._timetable
+        if not steps:
+            timetable.check_length(epoch, gates)
+            return
+        timetable.start(self.model.clock, epoch, steps, gates)
+        # The clock counts from there, and what it skips from 0 again.
+        self._progress.step = self.model.clock.now()
         self._skipped = 0
-
-    @property
-    def _moving_steps(self) -> int:
-        """Steps in which gates move; 0 or less if the time for it was over before."""
-        return self._last_step - self._moves_from
+        if gates:
+            settling, moving_steps = timetable.settling, timetable.moving_steps
+            self._say(diagnostics.of_the_schedule(settling, moving_steps))
 
     def _is_time_to_look(self) -> bool:
         """Whether to look for closed sections in the middle of an epoch."""
@@ -264,7 +209,8 @@ class PruneSections(keras.callbacks.Callback):
 
     def _prune(self):
         """Remove sections whose gates are closed and will stay closed."""
-        if self._last_step is None or self._progress.step <= self._first_step:
+        timetable = self._timetable
+        if not timetable.is_set or self._progress.step <= timetable.moves_from:
             # One that starts at 0 has yet to be heard.
             return
         closed = [
@@ -280,7 +226,7 @@ class PruneSections(keras.callbacks.Callback):
     def _charge(self):
         """Have sections close that the budget has no room for."""
         gates = self._free_gates()
-        if self._last_step is None or not gates:
+        if not gates or not self._timetable.is_set:
             return
         unearned = [gate for gate in gates if self._stays_closed(gate)]
         # What has to leave is due as the price is, which rises, too.
@@ -292,7 +238,7 @@ class PruneSections(keras.callbacks.Callback):
     def _least_saving(self) -> float:
         if self.min_saving is not None:
             return self.min_saving
-        return default_min_saving(self._last_step - self._progress.step)
+        return default_min_saving(self._timetable.last_step - self._progress.step)
 
     def _look_for_movement(self):
         if len(self.model.gates) < len(self.trajectories) or self._newly_skipped():
@@ -320,7 +266,7 @@ class PruneSections(keras.callbacks.Callback):
         over = self._budget.over(closed=closed)
         self._budget.charge(over)
         stay = [gate for gate in gates if gate not in [*closed, *over]]
-        if self._moving_steps > 0 and not self._newly_skipped():
+        if self._timetable.moving_steps > 0 and not self._newly_skipped():
             # Else they had no step to move in, which `fit` has said.
             undecided = {g.name: theta_of(g) for g in gates if g not in over}
             self._say(diagnostics.of_hovering(undecided, known))
@@ -338,7 +284,7 @@ class PruneSections(keras.callbacks.Callback):
         return heading(gate, price) if benefit_is_known else theta_of(gate)
 
     def _benefits_are_known(self) -> bool:
-        usable = self._moving_steps - self.model.clock.skipped.numpy()
+        usable = self._timetable.moving_steps - self.model.clock.skipped.numpy()
         return bool(usable >= AVERAGED_STEPS)
 
     def _decide(self, closed, opened) -> list[dict]:
@@ -386,9 +332,9 @@ class PruneSections(keras.callbacks.Callback):
     def get_state(self) -> dict:
         """What a backup has to save beside the model."""
         return {
-            "epochs": self.params["epochs"],
             "trajectories": self.trajectories,
             "progress": self._progress.get_state(),
+            "timetable": self._timetable.get_state(),
             **{name: getattr(self, name) for name in _STATE},
         }
 
@@ -399,11 +345,9 @@ class PruneSections(keras.callbacks.Callback):
             for name, points in state["trajectories"].items()
         }
         self._progress.set_state(state["progress"])
+        self._timetable.set_state(state["timetable"])
         for name in _STATE:
             setattr(self, name, state[name])
-        if state["epochs"] != self.params["epochs"]:
-            # Another length of the training: the schedule is made for it.
-            self._last_step = None
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -19,10 +19,12 @@ from pathlib import Path
 import numpy as np
 
 STATE, ARRAYS, MANIFEST = "state.json", "arrays.npz", "manifest.json"
+# Since 16 the steps between which gates move are the callback's `timetable`.
+_FORMAT = 16
 # 2: the steps that are done are the callback's `progress`. 4: gates remember the second
-# moments of their estimates. 8: and their surcharges. There are no others, of which one
-# flipped bit makes an earlier one.
-_FORMAT = 8
+# moments of their estimates. 8: and their surcharges. No flipped bit makes one of these
+# of another.
+_EARLIER_FORMATS = (1, 2, 4, 8)
 _NAME = "generation-{:08d}"
 _UNFINISHED = ".unfinished"
 _PATTERN = re.compile(r"generation-(\d{8})")
@@ -74,7 +76,7 @@ class Generations:
         except OSError as error:
             raise DamagedError(f"`{folder}`: {error}") from error
         digests = {name: _digest(raw) for name, raw in contents.items()}
-        if manifest in [_manifest(number, digests, old) for old in range(1, _FORMAT)]:
+        if manifest in [_manifest(number, digests, old) for old in _EARLIER_FORMATS]:
             raise ValueError(
                 f"`{folder}` was written by an earlier version of keras_layer_prune. "
                 "Nothing has been deleted. Finish the training with that version, or "

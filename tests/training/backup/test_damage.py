@@ -243,7 +243,7 @@ def test_pickled_objects_are_not_loaded(folder):
 
 def test_a_backup_of_an_earlier_version_is_refused_and_kept(folder):
     for path in folder.glob(f"*/{MANIFEST}"):
-        path.write_text(path.read_text().replace('"format": 8', '"format": 2'))
+        path.write_text(path.read_text().replace('"format": 16', '"format": 8'))
     before = bytes_of(folder)
     with pytest.raises(ValueError, match="earlier version.*Nothing has been deleted"):
         Store(folder).newest()
