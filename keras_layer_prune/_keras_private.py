@@ -122,6 +122,15 @@ def producer(tensor):
     return tensor._keras_history.operation
 
 
+def is_input(tensor) -> bool:
+    """Whether a symbolic tensor is what `keras.Input` returned."""
+    # What a trace has no graph for has no history.
+    history = getattr(tensor, "_keras_history", None)
+    return history is not None and isinstance(
+        history.operation, keras.layers.InputLayer
+    )
+
+
 def input_structure(functional):
     """The inputs as the user nested them (`Model.inputs` is flat)."""
     return functional._inputs_struct

@@ -5,6 +5,7 @@ import inspect
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
@@ -82,6 +83,31 @@ def check_single(layer, what, value):
 def may_be_equal(shape, other_shape) -> bool:
     """Whether two shapes are equal as far as they are known."""
     return tf.TensorShape(shape).is_compatible_with(other_shape)
+
+
+def traced_spec(layer, args, kwargs):
+    """What a layer returns, by a trace of its call, which builds what is inside.
+
+    Args:
+        layer: The layer.
+        args: Tuple of the positional arguments of its call.
+        kwargs: Dictionary of the others.
+    """
+    args, kwargs = tree.map_structure(_as_it_runs, (args, kwargs))
+    return keras.Operation.compute_output_spec(layer, *args, **kwargs)
+
+
+def _as_it_runs(value):
+    """A symbolic tensor as dense as it is when the network runs.
+
+    Keras takes `2.0 * x` for sparse, whatever `x` is. Only an input is.
+    """
+    if not isinstance(value, keras.KerasTensor) or not value.sparse:
+        return value
+    if private.is_input(value):
+        return value
+    dense = keras.KerasTensor(value.shape, value.dtype)
+    return private.with_mask(dense, private.mask_of(value))
 
 
 def mask_after(layer, inputs, mask):

@@ -14,6 +14,7 @@ from keras_layer_prune.layers._parts import (
     mask_after,
     mask_behind,
     may_be_equal,
+    traced_spec,
 )
 
 
@@ -90,7 +91,7 @@ class GatedLayer(keras.layers.Layer):
 
     def compute_output_spec(self, *args, **kwargs):
         """Trace the call, which builds and checks what is inside."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return traced_spec(self, args, kwargs)
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -17,6 +17,7 @@ from keras_layer_prune.layers._parts import (
     mask_after,
     mask_behind,
     may_be_equal,
+    traced_spec,
 )
 from keras_layer_prune.layers.linear_shortcut import linear_shortcut
 
@@ -143,7 +144,7 @@ class GatedResidual(keras.layers.Layer):
 
     def compute_output_spec(self, *args, **kwargs):
         """Trace the call, which builds and checks what is inside."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return traced_spec(self, args, kwargs)
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -574,3 +574,14 @@ def test_gates_do_not_round_what_they_multiply(policy):
     # Beyond what 16 bits can hold.
     data = np.full((2, 8), 1e6, "float32")
     np.testing.assert_allclose(gated(data), network(data), rtol=1e-6)
+
+
+def test_a_network_keeps_its_precision_in_another_session(policy):
+    policy("mixed_float16")
+    inputs = keras.Input((8,))
+    network = keras.Model(inputs, dense_section(inputs))
+    policy("float32")
+    model = klp.GatedModel(klp.gate_sections(network))
+    model.compile("adam", "mse")
+    # By it Keras scales the loss for half precision.
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)

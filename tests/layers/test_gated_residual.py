@@ -84,6 +84,21 @@ def test_a_section_that_keras_has_to_trace_works_and_is_built_with_the_network()
     assert network(X).shape == X.shape
 
 
+@pytest.mark.parametrize("kind", [GatedResidual, GatedLayer])
+@pytest.mark.parametrize("scaled", [lambda x: 2.0 * x, lambda x: x / 2.0])
+def test_what_is_multiplied_by_a_number_can_be_gated(kind, scaled):
+    inputs = keras.Input((3,))
+    outputs = kind(keras.layers.Dense(3), name="gated")(scaled(inputs))
+    network = keras.Model(inputs, outputs)
+    expected = network.get_layer("gated")(scaled(X))
+    np.testing.assert_allclose(network(X), expected, rtol=1e-6)
+
+
+def test_a_sparse_input_is_refused_when_the_network_is_made():
+    with pytest.raises(TypeError, match="SparseTensor"):
+        GatedResidual(keras.layers.Dense(3))(keras.Input((3,), sparse=True))
+
+
 def test_the_given_gate_is_used_and_a_fresh_one_made_otherwise():
     gate = BernoulliGate()
     section = keras.layers.Dense(3)

@@ -6,6 +6,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.costs.macs import call_macs
+from keras_layer_prune.graph.costs.sizes import sized, sizes_of
 from keras_layer_prune.graph.reading.parts import parts_of
 from keras_layer_prune.graph.reading.status import (
     needed_calls,
@@ -24,13 +25,15 @@ class Use(NamedTuple):
     macs: int
 
 
-def layers_at_work(model, closed=(), inputs=None) -> list[Use]:
+def layers_at_work(model, closed=(), inputs=None, sizes=None) -> list[Use]:
     """Layers that the outputs still depend on once some gates are closed.
 
     Args:
         model: Functional or built sequential model.
         closed: `BernoulliGate` layers to take as closed.
         inputs: List of statuses of the model's inputs; all live if None.
+        sizes: Dictionary from `sizes_of` where the model is called; what its graph
+            says if None.
 
     Returns:
         List of `Use`, one for each call of a layer that holds no other layer that
@@ -41,37 +44,39 @@ def layers_at_work(model, closed=(), inputs=None) -> list[Use]:
     return [
         use
         for call in needed_calls(functional, statuses)
-        for use in uses_of_call(call, closed, statuses)
+        for use in uses_of_call(call, closed, statuses, sizes)
     ]
 
 
-def uses_of_call(call, closed=(), statuses=None) -> list[Use]:
+def uses_of_call(call, closed=(), statuses=None, sizes=None) -> list[Use]:
     """Layers at work in one call of a graph, inside nested models too.
 
     Args:
         call: Call of a graph.
         closed: `BernoulliGate` layers to take as closed.
         statuses: Dictionary from `tensor_statuses` of the graph; all live if None.
+        sizes: Dictionary from `sizes_of` of the graph; what it says itself if None.
 
     Returns:
         List of `Use`, in running order.
     """
-    layer = call.operation
+    layer, here = call.operation, sized(call, sizes)
     inner = private.graph_of(layer)
     if inner is not None:
-        return layers_at_work(
-            layer, closed, nested_statuses(call, inner, statuses or {})
-        )
+        inside = nested_statuses(call, inner, statuses or {})
+        given = private.nested_arguments(here, inner)
+        return layers_at_work(layer, closed, inside, sizes_of(inner, given))
     if isinstance(layer, GatedResidual | GatedLayer):
         parts = _parts_at_work(layer, closed)
-        return [use for part in parts for use in _uses_of_part(part, call, closed)]
-    return _uses_of_part(layer, call, closed)
+        return [use for part in parts for use in _uses_of_part(part, here, closed)]
+    return _uses_of_part(layer, here, closed)
 
 
 def _uses_of_part(layer, call, closed) -> list[Use]:
     """Uses of a layer that works on a call's inputs and makes its outputs."""
-    if private.graph_of(layer) is not None:
-        return layers_at_work(layer, closed)
+    inner = private.graph_of(layer)
+    if inner is not None:
+        return layers_at_work(layer, closed, sizes=sizes_of(inner, call.operands))
     if not isinstance(layer, keras.layers.Layer):
         return []
     arguments = (call.args, call.kwargs)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.checks import check_graph
 from keras_layer_prune.graph.costs.anatomy import (
     count_macs,
@@ -12,6 +13,7 @@ from keras_layer_prune.graph.costs.anatomy import (
     layers_at_work,
     uses_of_call,
 )
+from keras_layer_prune.graph.costs.sizes import sizes_inside
 from keras_layer_prune.graph.finding.blocks import find_blocks, find_hidden_additions
 from keras_layer_prune.graph.finding.branches import find_additions, find_shortcut
 from keras_layer_prune.graph.finding.reasons import (
@@ -59,6 +61,18 @@ def find_sections(model) -> Sections:
     return Sections([section for section, *_ in found], note)
 
 
+class _Whole(NamedTuple):
+    """The model in which sections are found.
+
+    Attributes:
+        times: Counter, in how many places each layer is at work.
+        sizes: Dictionary from `sizes_inside`.
+    """
+
+    times: collections.Counter
+    sizes: dict
+
+
 class FoundSection(NamedTuple):
     """A section, and what it takes to put a gate there.
 
@@ -91,14 +105,15 @@ def read_sections(model) -> list[FoundSection]:
         ValueError: If its calls cannot be read.
     """
     check_graph(model, "model")
-    whole = collections.Counter(use.layer for use in layers_at_work(model))
+    times = collections.Counter(use.layer for use in layers_at_work(model))
+    whole = _Whole(times, sizes_inside(private.graph_of(model)))
     names = _Names()
     found = []
     for place in find_additions(model, set(find_gates(model))):
         found += _sections_at(place, whole, names)
     inside = set().union(*(one.layers for one in found if one.section.prunable))
     blocks = [x for x in find_blocks(model) if x.call.operation not in inside]
-    found += [_block(block, names) for block in blocks]
+    found += [_block(block, whole, names) for block in blocks]
     return found + [_hidden(block, names) for block in find_hidden_additions(model)]
 
 
@@ -122,10 +137,10 @@ def _without_shortcut(place, names) -> Section:
 
 def _section(place, shortcut, tensor, whole, names) -> FoundSection:
     leaving = place.lineage.calls_only_for(tensor, place.call)
-    uses = [use for call in leaving for use in uses_of_call(call)]
+    uses = [use for call in leaving for use in uses_of_call(call, sizes=whole.sizes)]
     times = collections.Counter(use.layer for use in uses)
     # A layer that is shared with the rest of the network stays.
-    gone = [use for use in uses if times[use.layer] == whole[use.layer]]
+    gone = [use for use in uses if times[use.layer] == whole.times[use.layer]]
     reason = why_not_prunable(place, shortcut, tensor)
     section = Section(
         name=names.of_branch(place, tensor),
@@ -141,10 +156,10 @@ def _section(place, shortcut, tensor, whole, names) -> FoundSection:
     return FoundSection(section, edge(place.call, tensor), layers, tensor.dtype)
 
 
-def _block(block, names) -> FoundSection:
+def _block(block, whole, names) -> FoundSection:
     """A layer that stays or leaves as a whole."""
     layer = block.call.operation
-    uses = uses_of_call(block.call)
+    uses = uses_of_call(block.call, sizes=whole.sizes)
     reason = why_no_gate_around(block)
     section = Section(
         name=names.unique(block.path + layer.name),

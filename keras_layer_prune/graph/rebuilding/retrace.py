@@ -80,6 +80,8 @@ class Retrace:
             values.tensor, _kept_outputs(functional, statuses, inputs)
         )
         new_model = keras.Model(new_inputs, new_outputs, name=name or model.name)
+        # By it Keras decides whether the loss has to be scaled.
+        new_model.dtype_policy = model.dtype_policy
         if not model.trainable:
             # Only then: the setter acts on every layer inside. What trains all the
             # same is set apart when the copies get their state.
