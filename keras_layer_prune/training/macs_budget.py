@@ -1,6 +1,7 @@
 """Which sections leave beside those that do not earn their price: `MacsBudget`."""
 
 import bisect
+import math
 
 from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
 from keras_layer_prune.graph.gates import (
@@ -39,12 +40,14 @@ class MacsBudget:
         left = self._macs(closed)
         if left <= self._due(1.0):
             return []
+        # Rounded up, so that it can be asked for.
+        share = math.ceil(1e4 * left / self._whole) / 1e4
         return [
             "`max_macs` cannot be kept: without the sections that may leave, "
-            f"{left / self._whole:.4f} of the network's MACs are left. Received: "
+            f"{share:.4f} of the network's MACs are left. Received: "
             f"max_macs={float(self._share)}. Give `PruneSections` a larger one, put "
             "gates on more of the network (`find_sections` says what each section "
-            "costs), or let gates move that are frozen"
+            "costs), or let gates move, if there are some, that are frozen"
         ]
 
     def over(self, tightness=1.0, closed=()) -> list:

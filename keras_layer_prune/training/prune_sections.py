@@ -162,9 +162,11 @@ class PruneSections(keras.callbacks.Callback):
             self._prune()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Prune, and report batches that no gate could learn from."""
+        """Prune, or decide all gates; report batches that no gate could learn from."""
         self._progress.end_epoch()
         self._charge()
+        if self._timetable.is_over(self._progress.step, epoch):
+            self._settle()
         self._prune()
         self._report_skipped()
         if logs is not None:
@@ -284,8 +286,9 @@ class PruneSections(keras.callbacks.Callback):
         return heading(gate, price) if benefit_is_known else theta_of(gate)
 
     def _benefits_are_known(self) -> bool:
-        usable = self._timetable.moving_steps - self.model.clock.skipped.numpy()
-        return bool(usable >= AVERAGED_STEPS)
+        timetable, skipped = self._timetable, self.model.clock.skipped.numpy()
+        done = min(self._progress.step, timetable.last_step)
+        return bool(done - timetable.moves_from - skipped >= AVERAGED_STEPS)
 
     def _decide(self, closed, opened) -> list[dict]:
         sections = self.model.sections

@@ -6,6 +6,7 @@ from keras_layer_prune.training.schedule import (
     default_settling,
     epochs_to_move_gates,
     exact,
+    settling_epoch,
     settling_step,
 )
 
@@ -51,6 +52,18 @@ class Timetable:
     def middle(self) -> int:
         """Steps of the training after which gates have had half of their time."""
         return (self.moves_from + self.last_step) // 2
+
+    def is_over(self, step, epoch) -> bool:
+        """Whether all gates are to be decided at the end of an epoch.
+
+        Where later epochs are shorter than the first one, the epochs tell.
+
+        Args:
+            step: Int, steps of the training that are done.
+            epoch: Int, the epoch, counted from 0.
+        """
+        has_moved = self.is_set and step > self.moves_from
+        return has_moved and epoch >= settling_epoch(self.settling, self.epochs)
 
     def start(self, clock, epoch, steps, gates):
         """Set a clock at the beginning of an epoch.

@@ -16,6 +16,7 @@ from small_models import (
 
 from keras_layer_prune import PruneSections, strip_gates
 from keras_layer_prune.graph.gates import left_for_budget
+from keras_layer_prune.training.macs_budget import MacsBudget
 
 
 def trained(max_macs, thetas=(0.9,) * 4, price=0.0, **arguments):
@@ -98,9 +99,11 @@ def test_a_budget_that_cannot_be_kept_is_refused_before_the_first_batch():
     before = [weight.numpy() for weight in model.weights]
     x, y = data()
     with pytest.raises(
-        ValueError, match=r"0\.1111 of the network's MACs are left.*0\.1"
+        ValueError, match=r"0\.1112 of the network's MACs are left.*0\.1"
     ):
         model.fit(x, y, verbose=0, callbacks=[PruneSections(max_macs=0.1)])
+    # A ninth, rounded so that it can be asked for.
+    MacsBudget(model, 0.1112).check()
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
 

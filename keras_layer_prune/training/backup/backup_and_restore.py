@@ -221,11 +221,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _restore(self, state, arrays):
         about = state["about"]
-        is_fresh = len(self.model.pruning_log) == about["decided"]
-        if is_fresh:
-            is_trained = int(self.model.optimizer.iterations.numpy()) > 0
-            its = about["training"]
-            check_identity(self._about["training"], its, self.directory, is_trained)
+        self._check_identity(about)
+        if self._about["decided"] == about["decided"]:
             state = with_names_of(self.model, about["gates"], state)
             about = {**about, "gates": self._about["gates"]}
         self._check_log(state)
@@ -235,6 +232,26 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._store.tidy()
         restore_network(self.model, state)
         self._go_on(Position(**state["position"]), state, arrays)
+
+    def _check_identity(self, about):
+        """Raise if the backup is not of this training.
+
+        Args:
+            about: What `_describe` said when the backup's training began.
+        """
+        own, decided = self._about["training"], self._about["decided"]
+        if decided < about["decided"]:
+            raise ValueError(
+                f"The backup in `{self.directory}` belongs to another training. Its "
+                f"model began with {about['decided']} decided sections. Received: a "
+                f"model with {decided}. Run the script that it was made with, or give "
+                "`BackupAndRestore` another directory. Nothing has been changed."
+            )
+        if decided > about["decided"]:
+            # Sections have left since, and the model is still the same one.
+            own = {topic: own[topic] for topic in own if topic != "network"}
+        is_trained = int(self.model.optimizer.iterations.numpy()) > 0
+        check_identity(own, about["training"], self.directory, is_trained)
 
     def _check_log(self, state):
         """Raise if the model has been pruned in a way that the backup has not."""

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -28,6 +29,7 @@ _EARLIER_FORMATS = (1, 2, 4, 8)
 _NAME = "generation-{:08d}"
 _UNFINISHED = ".unfinished"
 _PATTERN = re.compile(r"generation-(\d{8})")
+_UNFINISHED_PATTERN = re.compile(rf"{_PATTERN.pattern}{re.escape(_UNFINISHED)}\d*")
 
 
 class DamagedError(Exception):
@@ -102,7 +104,6 @@ class Generations:
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         unfinished = _unfinished(self.path(number))
-        _discard(unfinished)
         try:
             unfinished.mkdir()
             _write_files(unfinished, number, state, arrays)
@@ -116,7 +117,6 @@ class Generations:
         """Remove generations, each at once or not at all, the oldest first."""
         for number in sorted(numbers):
             unfinished = _unfinished(self.path(number))
-            _discard(unfinished)
             os.rename(self.path(number), unfinished)
             _discard(unfinished)
 
@@ -124,13 +124,20 @@ class Generations:
         """Remove what a process that was killed has left."""
         if self.directory.is_dir():
             for name in os.listdir(self.directory):
-                number = name.removesuffix(_UNFINISHED)
-                if name != number and _PATTERN.fullmatch(number):
+                if _UNFINISHED_PATTERN.fullmatch(name):
                     _discard(self.directory / name)
 
 
 def _unfinished(path) -> Path:
-    return path.with_name(path.name + _UNFINISHED)
+    """A folder beside a generation's that is not there."""
+    name = path.name + _UNFINISHED
+    for number in itertools.count():
+        folder = path.with_name(f"{name}{number or ''}")
+        _discard(folder)
+        # Else it holds somebody else's file, as of a system that shows folders.
+        if not folder.exists():
+            break
+    return folder
 
 
 def _write_files(folder, number, state, arrays):

@@ -18,6 +18,8 @@ from keras_layer_prune import _keras_private as private
 # the same thing; shapes of built layers stand in the outputs.
 _LEFT_OUT = ("name", "shared_object_id", "build_config", "jit_compile", "run_eagerly")
 _LONGEST = 2000
+# Keras draws a seed for it if it is given none, and another when a script runs again.
+_DRAWN_SEED = "RandomCrop"
 
 
 def identity(model, steps_per_epoch, callbacks) -> dict:
@@ -103,7 +105,7 @@ def _operation(call) -> str:
     except Exception:
         # A layer without a config is described by its place and shapes.
         config = {}
-    return f"{kind} {plain} {_text(config)}"
+    return f"{kind} {plain} {_text(_without_drawn_seed(kind, config))}"
 
 
 def _compile_config(model) -> dict:
@@ -144,6 +146,8 @@ def _plain(value):
     if kind and kind.endswith("DTypePolicy"):
         # A policy is nothing but its name.
         return [kind, value["config"]]
+    if kind == _DRAWN_SEED:
+        value = {**value, "config": _without_drawn_seed(kind, value["config"])}
     if isinstance(value, dict) and "input_layers" in value:
         value = _numbered(value)
     if isinstance(value, dict):
@@ -155,6 +159,10 @@ def _plain(value):
     if hasattr(value, "get_config"):
         return {"class": type(value).__name__, **_plain(value.get_config())}
     return getattr(value, "__name__", type(value).__name__)
+
+
+def _without_drawn_seed(kind, config) -> dict:
+    return _without(config, ("seed",)) if kind == _DRAWN_SEED else config
 
 
 def _numbered(graph) -> dict:

@@ -9,7 +9,8 @@ try:
 except ImportError:  # Windows has none, and no promise of one process at a time.
     fcntl = None  # type: ignore[assignment]
 
-_NAME = "lock"
+# No name that somebody's own file has.
+_NAME = ".keras_layer_prune.lock"
 
 
 @contextlib.contextmanager

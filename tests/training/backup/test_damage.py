@@ -217,6 +217,21 @@ def test_what_a_killed_process_left_half_written_is_not_read_and_is_removed(fold
     assert not unfinished.exists()
 
 
+def test_generations_are_written_beside_what_others_put_into_former_ones(folder):
+    stray = [f"generation-00000003.unfinished{n}/.DS_Store" for n in ("", 1)]
+    for name in stray:
+        (folder / name).parent.mkdir()
+        (folder / name).write_text("shown")
+    store = Store(folder)
+    for number in range(3, 6):
+        store.save(*contents(number))
+    store.tidy()
+    assert_is(Store(folder).newest(), 5)
+    assert all((folder / name).read_text() == "shown" for name in stray)
+    unfinished = folder.glob("*.unfinished*")
+    assert len(list(unfinished)) == len(stray)
+
+
 def test_files_of_others_stay(folder):
     mine = [folder / "notes.txt", folder / "generation-1" / "x", folder / "logs" / "y"]
     for path in mine:

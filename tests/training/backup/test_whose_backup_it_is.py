@@ -16,6 +16,8 @@ from keras_layer_prune import (
     GatedResidual,
     PruneSections,
 )
+from keras_layer_prune.training.backup import lock
+from keras_layer_prune.training.backup.identity import network_lines
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,41 @@ def test_another_pruning_is_refused(folder, monkeypatch):
         "killed.PruneSections", lambda **_: PruneSections(settle_by=0.3)
     )
     assert_refused(folder, "callbacks.*0.8.*Received.*0.3")
+
+
+def decided_before(**arguments):
+    """A model of which a section left before its training."""
+    model = make_model(**arguments)
+    model.decide(closed=model.gates[:1])
+    return model
+
+
+def test_a_model_of_which_less_was_decided_is_refused(tmp_path):
+    with pytest.raises(Killed):
+        Script(tmp_path, make=decided_before, train_size=45).run(Kill(0, 1))
+    script = Script(tmp_path, train_size=45)
+    what = "began with 1 decided sections. Received: .* with 0"
+    assert_refused(tmp_path, what, script)
+
+
+def test_another_compile_is_refused_where_more_has_been_decided(tmp_path):
+    with pytest.raises(Killed):
+        Script(tmp_path, train_size=45).run(Kill(0, 1))
+    script = Script(tmp_path, make=decided_before, train_size=45, loss="mae")
+    assert_refused(tmp_path, "compile: .loss.*mae", script)
+
+
+def cropped():
+    """A network whose crops Keras gives another seed in each run of the script."""
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.RandomCrop(3, 3)(inputs)
+    x = keras.layers.Flatten()(keras.Sequential([keras.layers.RandomCrop(2, 2)])(x))
+    x = GatedResidual(keras.layers.Dense(4, "tanh"))(x)
+    return GatedModel(keras.Model(inputs, x)).network
+
+
+def test_a_seed_that_keras_draws_for_crops_is_no_difference():
+    assert network_lines(cropped()) == network_lines(cropped())
 
 
 def test_a_fit_that_would_end_before_the_backup_is_refused(tmp_path):
@@ -181,11 +218,17 @@ def test_a_directory_that_another_process_trains_with_is_refused(tmp_path):
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(BlockingIOError, match=f"in use by process {holder.pid}"):
             Script(tmp_path).run()
-        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        assert [path.name for path in tmp_path.iterdir()] == [lock._NAME]
         holder.kill()
     # The file that it left behind keeps nobody out.
     Script(tmp_path).run(epochs=1, delete=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_users_called_lock_stays(tmp_path):
+    (tmp_path / "lock").write_text("mine")
+    Script(tmp_path).run(epochs=1, delete=True)
+    assert (tmp_path / "lock").read_text() == "mine"
 
 
 def test_a_model_that_was_pruned_further_than_the_backup_is_refused(tmp_path):
