@@ -17,8 +17,9 @@ def max_difference(model_a, model_b, inputs=None) -> float:
         model_a: Keras model.
         model_b: Keras model with the same inputs.
         inputs: What both are called on, structured as their inputs. None: 8 random
-            examples, normal for floating inputs, empty for strings and zeros for
-            others, from a fixed seed; unknown sizes become 16.
+            examples, or as many as the inputs of `model_a` say, normal for floating
+            inputs, empty for strings and zeros for others, from a fixed seed; unknown
+            sizes become 16.
 
     Returns:
         Float, in the units of the outputs. Infinity if an output is NaN in one model

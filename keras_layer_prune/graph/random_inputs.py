@@ -12,17 +12,21 @@ def random_inputs(structure, batch_size):
 
     Args:
         structure: Nested structure of symbolic input tensors.
-        batch_size: Int, the number of examples.
+        batch_size: Int, the number of examples, unless an input says its own.
 
     Returns:
         Tensors in the same structure: empty for strings, zeros for other types that are
         not floating; unknown sizes become 16.
     """
     generator = np.random.default_rng(0)
+    fixed = [x.shape[0] for x in tree.flatten(structure) if x.shape[0] is not None]
+    # Of several sizes, those of 1 are of what is the same for all examples.
+    examples = max(fixed, default=batch_size)
 
     def make(tensor):
-        sizes = [_UNKNOWN_SIZE if n is None else n for n in tensor.shape[1:]]
-        shape = [batch_size, *sizes]
+        first, *rest = tensor.shape
+        sizes = [_UNKNOWN_SIZE if n is None else n for n in rest]
+        shape = [examples if first is None else first, *sizes]
         if "float" in tensor.dtype:
             return tf.constant(generator.normal(size=shape).astype(tensor.dtype))
         return (

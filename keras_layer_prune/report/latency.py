@@ -23,7 +23,7 @@ def paired_latencies(models, batch_size=1, calls=100) -> list[float]:
 
     Args:
         models: List of functional or built sequential models.
-        batch_size: Int, examples per call.
+        batch_size: Int, examples per call of models whose inputs leave it open.
         calls: Int, how many calls of each model are timed.
 
     Returns:
@@ -55,7 +55,7 @@ def saved_latencies(model, others, batch_size=1, calls=100) -> tuple[float, list
     Args:
         model: Functional or built sequential model.
         others: Iterable of models; each is let go before the next is asked for.
-        batch_size: Int, examples per call.
+        batch_size: Int, examples per call of models whose inputs leave it open.
         calls: Int, how many calls of each are timed.
 
     Returns:

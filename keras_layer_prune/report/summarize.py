@@ -21,7 +21,8 @@ class Summary(NamedTuple):
         parameters: Int.
         macs: Int, multiply-accumulates per example; sizes that are not known count
             as 1.
-        latency: Float, median seconds of a call with one example, or None.
+        latency: Float, median seconds of a call with one example, or with the batch
+            that the inputs fix, or None.
         sections: List of dictionaries, one for each gate: `name`, `theta`,
             `parameters`, `macs`, and `latency`, the seconds of a call that leave with
             the section, or None.
@@ -81,7 +82,8 @@ def summarize(network, latency: bool | str = True) -> Summary:
     Latencies are those of the network as it is served: without gates, all sections in
     it. That of a section is how much less a call takes without it, the two networks
     called in turn. It can come out below 0 where a section takes less time than the
-    machine's noise, and sections need not add up to the whole.
+    machine's noise, and sections need not add up to the whole. Where the inputs fix the
+    size of a batch, it is such a batch that is timed, and not one example.
 
     Args:
         network: Functional or built sequential model, with or without gates.

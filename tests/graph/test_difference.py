@@ -35,6 +35,30 @@ def test_unknown_sizes_are_filled_in():
     assert max_difference(scaled(1.0, (None, 3)), scaled(1.0, (None, 3))) == 0.0
 
 
+def with_state(inputs):
+    return keras.layers.LSTM(6, stateful=True)(inputs)
+
+
+def in_a_fixed_shape(inputs):
+    return keras.ops.reshape(inputs, (4, 15))
+
+
+@pytest.mark.parametrize("use", [with_state, in_a_fixed_shape])
+def test_batches_have_the_size_that_the_inputs_fix(use):
+    inputs = keras.Input(batch_shape=(4, 5, 3))
+    model = keras.Model(inputs, use(inputs))
+    shifted = keras.Model(inputs, model.output + 5.0)
+    assert max_difference(model, shifted) > 2.0
+
+
+def test_one_input_fixes_the_size_of_batches_for_all():
+    fixed, open_ = keras.Input(batch_shape=(4, 3)), keras.Input((3,))
+    one = keras.Input(batch_shape=(1, 3))
+    joined = keras.layers.Concatenate()([fixed, open_])
+    model = keras.Model([one, open_, fixed], [joined, one + fixed])
+    assert max_difference(model, model) == 0.0
+
+
 def test_a_gated_model_is_told_apart_from_its_network():
     x = inputs = keras.Input((3,))
     branch = BernoulliGate()(keras.layers.Dense(3)(x))

@@ -61,6 +61,13 @@ def test_sizes_that_are_not_known_are_filled_in():
     assert set(layer.shapes) == {(1, 16, 2)}
 
 
+def test_a_batch_of_a_fixed_size_is_timed_as_it_is():
+    layer = Counts()
+    inputs = keras.Input(batch_shape=(4, 3))
+    summarize(keras.Model(inputs, layer(inputs)))
+    assert set(layer.shapes) == {(4, 3)}
+
+
 def test_models_of_several_inputs_and_of_integers_run():
     first = keras.Input((2,), name="a")
     second = keras.Input((3,), dtype="int32", name="b")
