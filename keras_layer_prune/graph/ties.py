@@ -1,6 +1,7 @@
 """Weights that are used in two places, which a rebuilt network could not keep tied."""
 
-import inspect
+import dis
+import types
 
 import keras
 from keras import tree
@@ -61,13 +62,41 @@ def _check_operands(model, owners):
 
 def _check_function(layer, function, owners):
     """Raise if what a function sees around it holds a weight of another layer."""
-    seen = inspect.getclosurevars(function)
-    for value in (*seen.nonlocals.values(), *seen.globals.values()):
+    for value in _seen_by(function):
         for weight in _weights(value):
             owner = owners.get(id(weight))
             # What is made of a layer's own parts is made again with it.
             if owner is not None and layer not in private.all_layers(owner):
                 _refuse(layer, weight, owners)
+
+
+def _seen_by(function) -> list:
+    """What a function finds around it, in closures and as globals."""
+    cells = function.__closure__ or ()
+    names = _names_of_globals(function.__code__)
+    return [_in_cell(cell) for cell in cells] + [
+        function.__globals__[name] for name in names if name in function.__globals__
+    ]
+
+
+def _in_cell(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:
+        # Nothing has been assigned yet, and maybe never will be.
+        return None
+
+
+def _names_of_globals(code) -> set[str]:
+    """Names that code, and the functions inside it, look up as globals."""
+    # `co_names`, which `inspect.getclosurevars` reads, has attributes among them.
+    names = {
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    inside = (x for x in code.co_consts if isinstance(x, types.CodeType))
+    return names.union(*map(_names_of_globals, inside))
 
 
 def _weights(value) -> list:

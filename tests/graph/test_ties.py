@@ -1,11 +1,14 @@
 """Two layers with the same weights are refused; one that is called twice is not."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 from gated_networks import FEATURES, dense, gate
 
 from keras_layer_prune import GatedModel, gate_sections, strip_gates
+from keras_layer_prune.graph.gates import find_gates
 
 
 class Transposed(keras.layers.Layer):
@@ -65,6 +68,59 @@ def test_weights_outside_of_their_layers_are_refused(decode, use):
     network = keras.Model(inputs, decode(x, encoder))
     with pytest.raises(ValueError, match="takes the weight `encoder/kernel` of the"):
         use(network)
+
+
+scale = None
+
+
+def decodes_with_a_global(x):
+    return keras.layers.Lambda(lambda h: h * scale.gamma, name="decoder")(x)
+
+
+def decodes_inside_another_function(x):
+    def decode(h):
+        return [part * scale.gamma for part in (h,)][0]
+
+    return keras.layers.Lambda(decode, name="decoder")(x)
+
+
+def names_an_attribute_alike(x):
+    options = types.SimpleNamespace(scale=1.0)
+    return keras.layers.Lambda(lambda h: h * options.scale, name="decoder")(x)
+
+
+def after_a_scale(decode):
+    x = inputs = keras.Input((FEATURES,))
+    x = scale(x)
+    return keras.Model(inputs, decode(keras.layers.Add()([x, dense()(x)])))
+
+
+@pytest.mark.parametrize(
+    "decode", [decodes_with_a_global, decodes_inside_another_function]
+)
+def test_weights_of_a_global_layer_are_refused(decode, monkeypatch):
+    layer = keras.layers.BatchNormalization(name="scale")
+    monkeypatch.setitem(globals(), "scale", layer)
+    with pytest.raises(ValueError, match="`decoder` takes the weight `scale/gamma`"):
+        gate_sections(after_a_scale(decode))
+
+
+def test_an_attribute_may_be_named_as_a_global_layer_is(monkeypatch):
+    layer = keras.layers.BatchNormalization(name="scale")
+    monkeypatch.setitem(globals(), "scale", layer)
+    assert find_gates(gate_sections(after_a_scale(names_an_attribute_alike)))
+
+
+def test_a_function_may_see_what_is_never_assigned():
+    def never_asks(h):
+        return missing if h is None else h
+
+    if False:
+        missing = None
+    x = inputs = keras.Input((FEATURES,))
+    x = keras.layers.Lambda(never_asks, output_shape=(FEATURES,))(x)
+    x = keras.layers.Add()([x, dense()(x)])
+    assert find_gates(gate_sections(keras.Model(inputs, x)))
 
 
 class OwnFunction(keras.layers.Layer):
