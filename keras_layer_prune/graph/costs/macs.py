@@ -106,17 +106,16 @@ def _positions(layer, tensor) -> int:
 
 def _einsum_macs(equation, input_shape, kernel_shape) -> int:
     """Product of the lengths of all indices but the batch's."""
-    inputs, output = equation.split("->")
-    left, right = inputs.split(",")
-    if "." in left:
-        # An ellipsis stands for leading dimensions that the kernel does not have.
-        named = len(left.replace(".", ""))
-        leading = input_shape[1 : len(input_shape) - named]
-        return _count(kernel_shape) * _count(leading)
-    lengths = dict(zip(left, input_shape, strict=True))
+    operands, _ = equation.split("->")
+    left, right = operands.split(",")
+    named = left.replace(".", "")
+    # An ellipsis stands for axes that the kernel does not have, first or last.
+    unnamed = range(len(input_shape) - len(named))
+    axes = [*unnamed, *named] if left.startswith(".") else [*named, *unnamed]
+    lengths = dict(zip(axes, input_shape, strict=True))
     lengths.update(zip(right, kernel_shape, strict=True))
-    batch = left[0]
-    return _count(length for index, length in lengths.items() if index != batch)
+    batch = axes[0]
+    return _count(length for axis, length in lengths.items() if axis != batch)
 
 
 def _recurrent_macs(layer, sequence) -> int:

@@ -79,6 +79,18 @@ LINEAR = {
         lambda: layers.EinsumDense("...x,xy->...y", 5),
         (2, 3, 4),
     ),
+    "einsum with an ellipsis before axes that stay": (
+        lambda: layers.EinsumDense("...ab,bc->...ac", (4, 3)),
+        (2, 4, 5),
+    ),
+    "einsum with an ellipsis for the batch alone": (
+        lambda: layers.EinsumDense("...ab,bc->...ac", (4, 3)),
+        (4, 5),
+    ),
+    "einsum with an ellipsis at the end": (
+        lambda: layers.EinsumDense("ab...,bc->ac...", 6),
+        (5, 2, 3),
+    ),
 }
 
 
