@@ -37,6 +37,8 @@ _TRACED = (
     keras.layers.Dot,
     keras.layers.GroupQueryAttention,
     keras.layers.MultiHeadAttention,
+    # An embedding multiplies when it is called in reverse.
+    keras.layers.ReversibleEmbedding,
     keras.layers.Wrapper,
 )
 

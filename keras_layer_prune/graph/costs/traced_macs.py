@@ -35,9 +35,15 @@ def traced_macs(layer, arguments) -> int:
     tensors = [x for x in tree.flatten(arguments) if isinstance(x, keras.KerasTensor)]
     specs = tuple(tf.TensorSpec(_sizes(x.shape), x.dtype) for x in tensors)
     counted = _COUNTED.setdefault(layer, {})
-    if specs not in counted:
-        counted[specs] = _count(layer, arguments, specs)
-    return counted[specs]
+    # What a call computes may depend on its other arguments too.
+    key = (specs, repr(tree.map_structure(_if_no_tensor, arguments)))
+    if key not in counted:
+        counted[key] = _count(layer, arguments, specs)
+    return counted[key]
+
+
+def _if_no_tensor(value):
+    return None if isinstance(value, keras.KerasTensor) else value
 
 
 def keep_counts(old, new):

@@ -202,6 +202,22 @@ def test_a_dot_product_of_sequences_has_those_of_every_pair():
     assert macs_of_network(layers.Dot(axes=2)([x, y])) == 5 * 6 * 4
 
 
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_an_embedding_multiplies_only_in_reverse(tie_weights):
+    tokens = keras.Input((5,), dtype="int32")
+    layer = layers.ReversibleEmbedding(11, 4, tie_weights=tie_weights)
+    hidden = layer(tokens)
+    assert macs_of_network(hidden) == 0
+    # At each token, a product of its features with each word of the vocabulary.
+    assert macs_of_network(layer(hidden, reverse=True)) == 5 * 4 * 11
+
+
+def test_two_calls_that_differ_in_a_switch_are_counted_apart():
+    x = keras.Input((3, 4))
+    layer = layers.ReversibleEmbedding(11, 4)
+    assert macs_of_network(layer(x), layer(x, reverse=True)) == 3 * 4 * 11
+
+
 def grouped_attention(queries, values, width, heads, value_heads, head_dim):
     """The same, with fewer heads of keys and values than of queries."""
     count = 0
