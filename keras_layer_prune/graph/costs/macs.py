@@ -5,7 +5,10 @@ import math
 import keras
 
 from keras_layer_prune.graph.costs.traced_macs import traced_macs
-from keras_layer_prune.graph.reading.operations import package_of
+from keras_layer_prune.graph.reading.operations import (
+    is_function_of_keras,
+    package_of,
+)
 
 _DENSE = (keras.layers.Dense,)
 _CONVOLUTIONS = (
@@ -21,6 +24,13 @@ _TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+_WITH_KERNELS = (
+    *_DENSE,
+    *_CONVOLUTIONS,
+    *_TRANSPOSED,
+    *_SEPARABLE,
+    keras.layers.EinsumDense,
+)
 _RECURRENT_CELLS = (
     keras.layers.SimpleRNNCell,
     keras.layers.GRUCell,
@@ -49,8 +59,9 @@ def call_macs(layer, inputs, outputs, arguments=None) -> int:
     Counts matrix products and convolutions; additions, normalisations and
     activations are not multiply-accumulates of weights and are left out, as in the
     papers that report such figures. Unknown sizes count as 1. Keras's layers are
-    counted by formula or in a trace of their call, those of others in a trace. Not
-    counted are raw operations (`keras.ops.matmul`) and recurrent cells of others.
+    counted by formula or in a trace of their call, those of others in a trace, and so
+    are subclasses of Keras's with a `call` of their own. Not counted are raw operations
+    (`keras.ops.matmul`) and recurrent cells of others.
 
     Args:
         layer: Built Keras layer or raw operation.
@@ -62,6 +73,8 @@ def call_macs(layer, inputs, outputs, arguments=None) -> int:
     Returns:
         Int, multiply-accumulates per example.
     """
+    if _calls_its_own_way(layer):
+        return traced_macs(layer, arguments or (tuple(inputs), {}))
     if isinstance(layer, _DENSE):
         return _count(layer.kernel.shape) * _count(inputs[0].shape[1:-1])
     if isinstance(layer, _TRANSPOSED):
@@ -85,6 +98,15 @@ def call_macs(layer, inputs, outputs, arguments=None) -> int:
     if _is_to_be_traced(layer):
         return traced_macs(layer, arguments or (tuple(inputs), {}))
     return 0
+
+
+def _calls_its_own_way(layer) -> bool:
+    """Whether a user's subclass may use another kernel than Keras's, or further ones.
+
+    A recurrent layer is none: a trace does not see how often its loop runs.
+    """
+    is_kind = isinstance(layer, _WITH_KERNELS) and package_of(layer) != "keras"
+    return is_kind and not is_function_of_keras(type(layer).call)
 
 
 def _is_to_be_traced(layer) -> bool:

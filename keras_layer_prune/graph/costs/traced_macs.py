@@ -21,7 +21,8 @@ def traced_macs(layer, arguments) -> int:
     """Multiply-accumulates of one call of a built layer, as TensorFlow traces it.
 
     What TensorFlow computes in other ways counts as it is computed: a dilated
-    convolution over what it pads, loops and grouped convolutions as nothing.
+    convolution over what it pads, loops and grouped convolutions as nothing. Nor do
+    products count of which not even the number of axes is known.
 
     Args:
         layer: Built Keras layer.
@@ -30,7 +31,7 @@ def traced_macs(layer, arguments) -> int:
 
     Returns:
         Int, per example; unknown sizes count as 1. 0 for a call that cannot be traced
-        by itself.
+        by itself, or counted.
     """
     tensors = [x for x in tree.flatten(arguments) if isinstance(x, keras.KerasTensor)]
     specs = tuple(tf.TensorSpec(_sizes(x.shape), x.dtype) for x in tensors)
@@ -76,10 +77,10 @@ def _count(layer, arguments, specs) -> int:
             # Of sizes, for example, that are 1 here and not in use.
             warnings.simplefilter("ignore")
             traced = tf.function(call, autograph=False).get_concrete_function(*specs)
+        return sum(map(_macs_of, traced.graph.get_operations()))
     except Exception:
         # A count is for a report, which must not fail because of it.
         return 0
-    return sum(_macs_of(operation) for operation in traced.graph.get_operations())
 
 
 def _sizes(shape) -> tuple:
@@ -89,7 +90,14 @@ def _sizes(shape) -> tuple:
 
 def _macs_of(operation) -> int:
     count = _PRODUCTS.get(operation.type)
-    return 0 if count is None else count(operation)
+    if count is None or not _has_known_ranks(operation):
+        return 0
+    return count(operation)
+
+
+def _has_known_ranks(operation) -> bool:
+    tensors = (*operation.inputs, *operation.outputs)
+    return all(tensor.shape.rank is not None for tensor in tensors)
 
 
 def _size(tensor) -> int:

@@ -345,6 +345,78 @@ def test_a_call_that_cannot_be_traced_counts_as_nothing():
     assert macs_of(Untraceable(), (4,)) == 0
 
 
+class ThroughNumPy(layers.Layer):
+    """Its last product is of tensors of which TensorFlow knows nothing."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(4, 9))
+
+    def call(self, inputs):
+        x = keras.ops.matmul(inputs, self.kernel)
+        left, right = (tf.numpy_function(np.copy, [x], x.dtype) for _ in range(2))
+        return tf.ensure_shape(tf.matmul(left, right, transpose_b=True), (None, None))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((None, None))
+
+
+def test_a_product_of_tensors_of_any_rank_counts_as_nothing():
+    assert macs_of(ThroughNumPy(), (4,)) == 4 * 9
+
+
+class KernelOfAnySize(layers.Layer):
+    """A convolution with a kernel of which no size is known."""
+
+    def call(self, inputs):
+        kernel = tf.numpy_function(np.ones, [(1, 1, 2, 3)], "float64")
+        kernel = tf.ensure_shape(tf.cast(kernel, "float32"), [None] * 4)
+        return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((*inputs.shape[:-1], 3))
+
+
+def test_a_product_that_cannot_be_counted_counts_as_nothing():
+    assert macs_of(KernelOfAnySize(), (5, 5, 2)) == 0
+
+
+class OwnKernel(layers.Dense):
+    """Has no kernel where Keras's layer has one."""
+
+    def build(self, shape):
+        self.weight = self.add_weight(shape=(shape[-1], self.units))
+
+    def call(self, inputs):
+        return keras.ops.matmul(inputs, self.weight)
+
+
+class LowRank(layers.Dense):
+    """Adds a product of two small kernels to the one of Keras's layer."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.down = self.add_weight(shape=(shape[-1], 2))
+        self.up = self.add_weight(shape=(2, self.units))
+
+    def call(self, inputs):
+        more = keras.ops.matmul(keras.ops.matmul(inputs, self.down), self.up)
+        return super().call(inputs) + more
+
+
+class Renamed(layers.Conv2D):
+    """Keras's layer with its `call`, which a formula knows."""
+
+
+def test_a_subclass_with_a_call_of_its_own_has_the_products_of_that():
+    assert macs_of(OwnKernel(5), (3, 4)) == 3 * 4 * 5
+    assert macs_of(LowRank(5), (3, 4)) == 3 * (4 * 5 + 4 * 2 + 2 * 5)
+
+
+def test_a_subclass_with_the_call_of_keras_is_counted_as_keras_s():
+    layer = layers.Conv2D(6, 3, groups=2)
+    assert macs_of(Renamed(6, 3, groups=2), (6, 6, 4)) == macs_of(layer, (6, 6, 4)) > 0
+
+
 # TensorFlow pads the one, and computes the other in a function of its own.
 NOT_AS_THEY_ARE = {"dilated convolution", "grouped convolution"}
 
