@@ -92,7 +92,8 @@ def nested_arguments(call, functional) -> list:
     # Keras lets a dictionary stand for a list of inputs, by name.
     if isinstance(given, dict) and not isinstance(functional._inputs_struct, dict):
         return [given[x.name] for x in functional.inputs]
-    return tree.flatten(given)
+    # Keras warns of further keys of a dictionary, and leaves out what is too much.
+    return tree.flatten(given)[: len(functional.inputs)]
 
 
 def mask_of(tensor):

@@ -236,6 +236,16 @@ def test_nested_models_give_their_sections_dotted_names():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
+def test_sections_of_a_nested_model_called_with_a_further_key_are_found():
+    a, b = keras.Input((8,), name="a"), keras.Input((8,), name="b")
+    inner = layers.Add(name="add")([a, dense(a), b])
+    block = keras.Model({"a": a, "b": b}, inner, name="block")
+    x = tokens()
+    model = keras.Model(x, block({"a": dense(x), "b": x, "more": x}))
+    assert "block.add" in [section.name for section in klp.find_sections(model)]
+
+
 def test_a_nested_model_that_is_called_twice_is_not_prunable():
     x = inputs = tokens()
     block = keras.Model(inputs, layers.Add()([x, dense(x)]))

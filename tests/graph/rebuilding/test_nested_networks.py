@@ -182,6 +182,18 @@ def test_a_nested_network_can_be_called_by_the_names_of_its_inputs():
     assert "gone" not in names_in(slim)
 
 
+@pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match")
+def test_a_nested_network_can_be_called_with_a_key_that_it_does_not_know():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    nested = keras.Model({"a": a, "b": b}, residual(a, 0.0) + dense()(b))
+    inputs = keras.Input((4,))
+    x = inputs + gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, nested({"a": x, "b": inputs, "more": x}))
+    slim = strip_gates(network)
+    assert max_difference(network, slim) < 1e-5
+    assert "gone" not in names_in(slim)
+
+
 def test_a_nested_network_that_gets_no_mask_drops_none():
     x = keras.Input((4,))
     branch = gate(0.0)(dense()(x))
