@@ -122,6 +122,28 @@ def test_a_nan_in_one_model_only_is_an_infinite_difference():
     assert max_difference(scaled(1.0, (2,)), scaled(1.0, (2,)), x) == 0.0
 
 
+def test_equal_infinities_are_no_difference():
+    x = np.array([[1.0, np.inf, -np.inf]], "float32")
+    assert max_difference(scaled(1.0), scaled(2.0), x) == 1.0
+    assert max_difference(scaled(1.0), scaled(-1.0), x) == float("inf")
+
+
+def test_complex_outputs_are_as_far_apart_as_in_their_plane():
+    x = np.array([[3.0 + 4.0j, 1.0, 0.0]], "complex64")
+    once, twice = (scaled(factor, dtype="complex64") for factor in (1j, 2j))
+    assert max_difference(once, twice, x) == 5.0
+    assert max_difference(once, once, x) == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", "int32", "bool"])
+def test_outputs_of_every_kind_of_number_are_compared(dtype):
+    inputs = keras.Input((2,), dtype="float32")
+    network, shifted = (
+        keras.Model(inputs, keras.ops.cast(x, dtype)) for x in (inputs, inputs + 1.0)
+    )
+    assert max_difference(network, shifted, np.zeros((1, 2), "float32")) == 1.0
+
+
 def test_layers_that_act_in_training_only_are_at_rest():
     inputs = keras.Input((3,))
     dropped = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs))
