@@ -145,7 +145,8 @@ def _section(place, shortcut, tensor, whole, names) -> FoundSection:
     section = Section(
         name=names.of_branch(place, tensor),
         kind=shortcut.kind,
-        layers=list(dict.fromkeys(use.layer.name for use in gone)),
+        # Layers of two nested models may have one name.
+        layers=[layer.name for layer in dict.fromkeys(use.layer for use in gone)],
         parameters=count_parameters(gone),
         macs=count_macs(uses),
         prunable=not reason,

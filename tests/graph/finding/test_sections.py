@@ -175,6 +175,16 @@ def test_a_layer_that_a_branch_calls_twice_is_listed_once():
     assert (section.parameters, section.macs) == (72, 128)
 
 
+def test_layers_of_one_name_in_two_nested_models_are_both_listed():
+    branch = inputs = tokens()
+    for name in ("first", "second"):
+        x = tokens()
+        branch = keras.Model(x, dense(x, name="same"), name=name)(branch)
+    section = only_section(layers.Add()([inputs, branch]), inputs)
+    assert section.layers == ["same", "same"]
+    assert section.parameters == 2 * 72
+
+
 def test_parallel_branches_in_two_additions_are_two_sections():
     x = inputs = tokens()
     total = (x + dense(x, name="attention")) + dense(x, name="feed_forward")
