@@ -125,10 +125,9 @@ def _check_prunable(model, sections):
     if not any(section.prunable for section in sections):
         reasons = {one.name: with_advice(one.reason, one) for one in sections}
         raise ValueError(
-            f"None of the additions in `{model.name}` is a residual connection that a "
-            f"gate could close: {reasons}. `GatedResidual(section, shortcut)` gives a "
-            "chain of layers a connection: it computes "
-            "`shortcut(x) + gate(section(x))`."
+            f"None of the sections in `{model.name}` is one that a gate could close: "
+            f"{reasons}. `GatedResidual(section, shortcut)` gives a chain of layers a "
+            "connection: it computes `shortcut(x) + gate(section(x))`."
         )
 
 

@@ -64,9 +64,10 @@ def plot_gates(trajectories, path, settled_at=None):
     axes.set_xlabel("epoch")
     axes.set_ylabel("probability that the gate is open")
     axes.set_ylim(-0.05, 1.15)
-    axes.legend(
-        loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False
-    )
+    if trajectories:
+        axes.legend(
+            loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False
+        )
     figure.savefig(path, dpi=150)
 
 

@@ -51,6 +51,8 @@ def write_report(model, path, history=None, trajectories=None):
         FileExistsError: If `path` exists.
         FileNotFoundError: If its folder does not.
         TypeError: If `model` is not a `GatedModel`, or an argument not of its type.
+        ValueError: If a gate in `trajectories` has no points, or a number in them is
+            not finite.
 
     Example:
 
@@ -209,10 +211,10 @@ def _around(values, epoch) -> str:
 
 
 def _gates(trajectories) -> str:
-    series = {name: points for name, points in trajectories.items() if points}
-    if not series:
+    if not trajectories:
         return ""
-    return "<h2>Gates</h2>" + line_chart(series, "probability that a gate is open")
+    picture = line_chart(trajectories, "probability that a gate is open")
+    return "<h2>Gates</h2>" + picture
 
 
 def _curves(curves) -> str:

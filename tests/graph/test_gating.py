@@ -515,7 +515,7 @@ def test_a_model_without_residual_connection_is_told_of_gated_residual():
 def test_a_model_without_shortcut_is_told_of_gated_residual():
     x = inputs = keras.Input((8,))
     a, b = (layers.Dense(8, activation="relu")(x) for _ in range(2))
-    with pytest.raises(ValueError, match="None of the additions.*`GatedResidual"):
+    with pytest.raises(ValueError, match="None of the sections.*`GatedResidual"):
         klp.gate_sections(keras.Model(inputs, a + b))
 
 

@@ -71,6 +71,11 @@ def test_the_legend_says_what_became_of_each_gate(tmp_path, figures):
     assert texts == ["removed: gate_0", "stays: gate_1", "undecided: gate_2"]
 
 
+def test_without_gates_there_is_no_legend(tmp_path, figures):
+    plot_gates({}, tmp_path / "gates.png")
+    assert figures[0].axes[0].get_legend() is None
+
+
 def test_the_end_of_the_decisions_is_marked_if_given(tmp_path, figures):
     plot_gates(PATHS, tmp_path / "without.png")
     plot_gates(PATHS, tmp_path / "with.png", settled_at=1.5)

@@ -50,8 +50,11 @@ def why_not_prunable(place, shortcut, tensor) -> str:
     total = place.call.outputs[0]
     if place.is_gated(tensor):
         return "has a gate"
-    if sum(x is tensor for x in place.call.operands) > 1:
+    if tensor is shortcut.operand:
         return "adds a tensor to itself, so there is no branch"
+    added = sum(x is tensor for x in place.call.operands)
+    if added > 1:
+        return f"its branch is added {added} times, and a gate stands in one place"
     if place.times > 1:
         return _called_often("is inside a model that", place.times)
     if not keras.backend.is_float_dtype(tensor.dtype):

@@ -313,6 +313,14 @@ def test_a_tensor_added_to_itself_has_no_branch():
     assert "to itself" in only_section(layers.Add()([x, x]), inputs).reason
 
 
+def test_a_branch_that_is_added_twice_is_not_prunable():
+    x = inputs = tokens()
+    branch = dense(x)
+    total = layers.Add()([x, branch, branch])
+    reasons = {s.reason for s in klp.find_sections(keras.Model(inputs, total))}
+    assert reasons == {"its branch is added 2 times, and a gate stands in one place"}
+
+
 def test_a_branch_that_widens_its_shortcut_is_not_prunable():
     x = inputs = keras.Input((1, 8))
     branch = layers.Dense(8, activation="relu")(ops.tile(x, (1, 3, 1)))
