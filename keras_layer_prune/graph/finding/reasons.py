@@ -29,8 +29,9 @@ def why_no_branch(place) -> str:
             "embedding"
         )
     ends = [_nonlinear_end(x, place.lineage) for x in operands]
-    return "no operand is a shortcut: each passes a nonlinear operation, " + ", ".join(
-        f"`{name}`" for name in dict.fromkeys(ends)
+    return (
+        "no operand is a shortcut: each passes an operation that is not known to be "
+        "linear, " + ", ".join(f"`{name}`" for name in dict.fromkeys(ends))
     )
 
 
@@ -169,7 +170,7 @@ def _names(calls) -> str:
 
 
 def _nonlinear_end(tensor, lineage) -> str:
-    """The first operation behind a tensor that is not linear."""
+    """The first operation behind a tensor that is not known to be linear."""
     call = lineage.maker(tensor)
     while call is not None and adds_no_nonlinearity(call):
         call = lineage.maker(call.operands[0])

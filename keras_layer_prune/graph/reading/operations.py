@@ -7,9 +7,11 @@ import keras
 LINEAR = set(
     """
     Flatten Reshape Permute RepeatVector Transpose Squeeze ExpandDims BroadcastTo
+    Swapaxes Moveaxis Flip Roll Tile Repeat
     Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     UpSampling1D UpSampling2D UpSampling3D Cast GetItem Mean Sum Negative
     AveragePooling1D AveragePooling2D AveragePooling3D AveragePool
+    AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
     GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
     Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout
     LayerScale StochasticDepth DropPath

@@ -45,6 +45,10 @@ LINEAR = {
     "subsampling": lambda x: layers.MaxPooling2D(1)(x),
     "padding and cropping": lambda x: layers.Cropping2D(1)(layers.ZeroPadding2D(1)(x)),
     "reshaping": lambda x: layers.Reshape((6, 6, 4))(x),
+    "other order of axes": lambda x: ops.moveaxis(ops.swapaxes(x, 1, 2), 1, 2),
+    "other order of places": lambda x: ops.roll(ops.flip(x, axis=1), 1, axis=2),
+    "copies": lambda x: ops.repeat(ops.tile(x[..., :1], (1, 1, 1, 2)), 2, axis=-1),
+    "adaptive pooling": lambda x: layers.AdaptiveAveragePooling2D(6)(x),
     "scaling": lambda x: layers.Rescaling(0.5, offset=0.1)(x) * 2.0,
     "sequential": lambda x: keras.Sequential(
         [layers.Conv2D(4, 1), layers.Dropout(0.1)]
@@ -93,6 +97,7 @@ def test_nonlinear_operations_are_no_shortcut(shortcut):
     assert not section.prunable
     assert section.kind == ""
     assert "no operand is a shortcut" in section.reason
+    assert "an operation that is not known to be linear, `" in section.reason
     assert "GatedResidual" in section.advice
     assert section.advice in str(Sections([section]))
 

@@ -25,6 +25,9 @@ KEEP_ZERO = [
     (layers.ZeroPadding2D(1), IMAGE),
     (layers.UpSampling2D(2, interpolation="bilinear"), IMAGE),
     (layers.AveragePooling2D(2), IMAGE),
+    (layers.AdaptiveAveragePooling1D(4), SEQUENCE),
+    (layers.AdaptiveAveragePooling2D(4), IMAGE),
+    (layers.AdaptiveAveragePooling3D(4), (6, 6, 6, 2)),
     (layers.MaxPooling2D(4, padding="same"), IMAGE),
     (layers.GlobalAveragePooling2D(), IMAGE),
     (layers.GlobalMaxPooling1D(), SEQUENCE),
@@ -112,6 +115,28 @@ def test_a_custom_activation_is_not_trusted_whatever_its_name():
 
 def operation_behind(tensor):
     return tensor._keras_history.operation
+
+
+MOVES = {
+    "swapaxes": lambda x: keras.ops.swapaxes(x, 1, 2),
+    "moveaxis": lambda x: keras.ops.moveaxis(x, 1, 2),
+    "flip": lambda x: keras.ops.flip(x, axis=1),
+    "roll": lambda x: keras.ops.roll(x, 1, axis=1),
+    "tile": lambda x: keras.ops.tile(x, (1, 2, 1)),
+    "repeat": lambda x: keras.ops.repeat(x, 2, axis=1),
+}
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_raw_operations_that_move_values_or_copy_them_keep_zeros(move):
+    x = inputs = keras.Input((4, 4))
+    closed = klp.BernoulliGate(initial_probability=0.0)(layers.Dense(4, "relu")(x))
+    moved = move(closed)
+    network = keras.Model(inputs, [move(x) + moved, moved])
+    assert maps_zero_to_zero(operation_behind(moved))
+    slim = klp.strip_gates(network)
+    assert slim.count_params() == 0
+    assert klp.max_difference(network, slim) == 0.0
 
 
 def test_additions_and_products_are_known_as_layers_and_as_raw_operations():
