@@ -17,6 +17,7 @@ from keras.src.random.seed_generator import (
     GLOBAL_SEED_GENERATOR,
     global_seed_generator,
 )
+from keras.src.utils.naming import get_object_name
 
 
 class Call(NamedTuple):
@@ -371,6 +372,20 @@ def leave_inputs_alone(model):
     """
     model._convert_input_args = False
     model._allow_non_tensor_positional_args = True
+
+
+def name_in_logs(metric) -> str:
+    """The name by which `compile` logs a metric: an object, a function or a string."""
+    return metric if isinstance(metric, str) else get_object_name(metric)
+
+
+def names_of_losses(functional) -> list:
+    """What the losses of several outputs are called in the logs, before `_loss`.
+
+    By their keys if they are a dictionary, by the layers that make them otherwise.
+    """
+    outputs = output_structure(functional)
+    return list(outputs) if isinstance(outputs, dict) else functional.output_names
 
 
 # Public attributes of Keras's callbacks hold what they have seen so far, but for the

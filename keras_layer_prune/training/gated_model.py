@@ -240,7 +240,9 @@ class GatedModel(private.BuiltBeforeItsStep):
             check_carry_over(optimizer, self.trainable_variables)
         check_reduction(given.get("loss"))
         metrics = [given.get("metrics"), given.get("weighted_metrics")]
-        check_free_names(self.output_names, metrics, self.only_in_dictionaries)
+        # The last one is what `PruneSections` adds.
+        own = (*self.only_in_dictionaries, "removed")
+        check_free_names(self.network, metrics, own)
 
     def _hold_new_weights(self):
         """Hold what sections got since the model was made, as by `enable_lora`."""

@@ -99,22 +99,50 @@ def test_what_callbacks_tell_metrics_is_in_the_history():
     assert history["count"] == [3.0]
 
 
+def sections(y_true, y_pred):
+    return y_pred
+
+
+def model_of_two_outputs(names, structure=list):
+    inputs = keras.Input((4,))
+    x = layers.Add()([inputs, opened()(layers.Dense(4)(inputs))])
+    outputs = structure(layers.Dense(1, name=name)(x) for name in names)
+    return klp.GatedModel(keras.Model(inputs, outputs))
+
+
 @pytest.mark.parametrize(
     ("names", "metrics", "taken"),
     [
         (("data", "other"), None, "data_loss"),
         (("a", "b"), [None, [keras.metrics.Mean(name="sections")]], "sections"),
         (("a", "b"), [["expected_sections"], None], "expected_sections"),
+        (("a", "b"), [None, [sections]], "sections"),
+        (("a", "b"), [[keras.metrics.Mean(name="removed")], None], "removed"),
     ],
 )
 def test_names_that_the_logs_have_already_are_refused(names, metrics, taken):
-    inputs = keras.Input((4,))
-    x = layers.Add()([inputs, opened()(layers.Dense(4)(inputs))])
-    outputs = [layers.Dense(1, name=name)(x) for name in names]
-    model = klp.GatedModel(keras.Model(inputs, outputs))
+    model = model_of_two_outputs(names)
     with pytest.raises(ValueError, match=rf"logged as \['{taken}'\].*another name"):
         model.compile("sgd", ["mse", "mse"], metrics=metrics)
     assert not model.compiled
+
+
+def under_keys(*keys):
+    return lambda outputs: dict(zip(keys, outputs, strict=True))
+
+
+def test_a_key_of_the_outputs_that_the_logs_have_already_is_refused():
+    model = model_of_two_outputs(("a", "b"), under_keys("data", "aux"))
+    with pytest.raises(ValueError, match=r"logged as \['data_loss'\].*key, another"):
+        model.compile("sgd", "mse")
+
+
+def test_a_layer_may_be_called_data_where_its_output_has_another_key():
+    model = model_of_two_outputs(("data", "b"), under_keys("main", "aux"))
+    model.compile("sgd", "mse", metrics={"main": ["mae"]})
+    x, y = np.zeros((2, 4)), np.zeros((2, 1))
+    logs = model.evaluate(x, {"main": y, "aux": y}, verbose=0, return_dict=True)
+    assert {"data_loss", "main_loss", "aux_loss", "main_mae"} <= logs.keys()
 
 
 def test_one_output_may_be_called_data():

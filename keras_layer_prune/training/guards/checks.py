@@ -6,6 +6,7 @@ from numbers import Real
 import keras
 from keras import tree
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune._checks import positive_number
 from keras_layer_prune.variational.gaussian_scale_mixture_prior import (
     GaussianScaleMixturePrior,
@@ -119,23 +120,23 @@ def _checked_gates(name, value, gates) -> list:
     return list({id(gate): gate for gate in value}.values())
 
 
-def check_free_names(output_names, metrics, own):
+def check_free_names(network, metrics, own):
     """Raise if the logs would have one name for two things.
 
     Args:
-        output_names: List of strings, the network's outputs.
+        network: Functional or built sequential model.
         metrics: What `compile` was given.
-        own: Tuple of strings, the logs that the model has itself.
+        own: Tuple of strings, the logs that a model and its callback have themselves.
     """
     # Of several outputs, each has its loss under its own name.
-    losses = [f"{name}_loss" for name in output_names if len(output_names) > 1]
-    names = [getattr(metric, "name", metric) for metric in tree.flatten(metrics)]
-    taken = [
-        name for name in [*losses, *names] if isinstance(name, str) and name in own
-    ]
+    outputs = private.names_of_losses(private.graph_of(network))
+    losses = [f"{name}_loss" for name in outputs if len(outputs) > 1]
+    given = [metric for metric in tree.flatten(metrics) if metric is not None]
+    names = [private.name_in_logs(metric) for metric in given]
+    taken = [name for name in [*losses, *names] if name in own]
     if taken:
         raise ValueError(
             f"The logs of a `GatedModel` have {list(own)} of their own, and an output "
-            f"or a metric would be logged as {taken}. Give the output's layer, or the "
-            "metric, another name."
+            f"or a metric would be logged as {taken}. Give the metric, or the output's "
+            "layer or key, another name."
         )
