@@ -163,6 +163,20 @@ def all_layers(layer) -> list:
     return list(layer._flatten_layers(include_self=True, recursive=True))
 
 
+# What Keras, and under its prefix TensorFlow, keep of what a model's attributes hold.
+_LISTS_OF_KERAS = ("_layers", "_trainable_variables", "_non_trainable_variables")
+_PREFIX_OF_TENSORFLOW = "_self_"
+
+
+def attributes_of(model) -> dict:
+    """The attributes of a model, less the lists in which Keras keeps them again."""
+    return {
+        name: value
+        for name, value in vars(model).items()
+        if name not in _LISTS_OF_KERAS and not name.startswith(_PREFIX_OF_TENSORFLOW)
+    }
+
+
 def copy_of_operation(operation, name):
     """An operation that shares what another one holds, and has not been called.
 

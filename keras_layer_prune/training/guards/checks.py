@@ -1,6 +1,7 @@
 """Checks of what users hand to the training, made before any work."""
 
 import collections
+import collections.abc
 from numbers import Real
 
 import keras
@@ -38,21 +39,37 @@ def checked_weight_prior(prior):
 
 
 def check_layers_beside(model):
-    """Raise if a model holds a layer of its network a second time.
+    """Raise if a model holds a layer or a weight of its network a second time.
 
     Args:
         model: `GatedModel` whose network is about to get smaller.
     """
     inside = {id(variable) for variable in model.network.variables}
-    for name, part in vars(model).items():
-        is_beside = isinstance(part, keras.layers.Layer) and part is not model.network
-        if is_beside and any(id(variable) in inside for variable in part.variables):
+    trained = {id(variable) for variable in model.network.trainable_variables}
+    for name, part in private.attributes_of(model).items():
+        if part is model.network:
+            continue
+        # A list of gates may stay behind: the optimizer steps nothing of theirs.
+        forbidden = inside if isinstance(part, keras.layers.Layer) else trained
+        if any(id(variable) in forbidden for variable in _variables_in(part)):
             raise ValueError(
                 f"`self.{name}` of {type(model).__name__} holds weights of its "
                 "network. When sections leave, the network is another one, with copies "
                 "of them, and the attribute would stay with the old ones. Do not keep "
                 "it: write `self.network.get_layer(...)` where it is used."
             )
+
+
+def _variables_in(part) -> list:
+    """Variables of what an attribute holds, in lists and dictionaries at any depth."""
+    # Not `tree.flatten`, which sorts the keys of dictionaries: some have no order.
+    if isinstance(part, collections.abc.Mapping):
+        part = list(part.values())
+    if isinstance(part, list | tuple | set | frozenset):
+        return [variable for each in part for variable in _variables_in(each)]
+    if isinstance(part, keras.layers.Layer):
+        return part.variables
+    return [part] if isinstance(part, keras.Variable) else []
 
 
 def check_reduction(loss):

@@ -328,9 +328,11 @@ def test_a_missing_package_of_an_export_is_named_with_its_extra(tmp_path, monkey
 
 
 class LooksInside(GatedModel):
-    def __init__(self, network, **kwargs):
-        super().__init__(network, **kwargs)
-        self.head = network.get_layer("head")
+    """Keeps something of its network in an attribute."""
+
+    def __init__(self, network, look=lambda network: network.get_layer("head")):
+        super().__init__(network)
+        self.head = look(network)
 
 
 @pytest.mark.filterwarnings("ignore:Nothing moves the gates:UserWarning")
@@ -340,3 +342,28 @@ def test_a_layer_of_the_network_that_would_be_left_behind_is_refused():
     with pytest.raises(ValueError, match=r"`self.head` of LooksInside.*get_layer"):
         model.fit(X, Y, verbose=0, callbacks=[PruneSections(verbose=0)])
     model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda network: network.layers[1:],
+        lambda network: {"last": [network.layers[-1]], 1: None},
+        lambda network: network.layers[-1].kernel,
+        lambda network: [(network,)],
+    ],
+    ids=["list", "dictionary", "variable", "network"],
+)
+def test_trained_weights_that_would_be_left_behind_are_refused(look):
+    model = LooksInside(chain(), look)
+    model.compile("sgd", "mse", run_eagerly=True)
+    with pytest.raises(ValueError, match=r"`self.head` of LooksInside.*get_layer"):
+        model.fit(X, Y, verbose=0, callbacks=[PruneSections(verbose=0)])
+
+
+def test_a_list_of_gates_is_left_behind_without_harm():
+    model = LooksInside(chain(price=1000.0), find_gates)
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(X, Y, epochs=4, verbose=0, callbacks=[PruneSections(verbose=0)])
+    assert len(model.pruning_log) == 2
+    assert not model.gates
