@@ -318,6 +318,10 @@ class BuiltBeforeItsStep(keras.Model):
     # dictionary is asked for: there, one knows a value by its place.
     only_in_dictionaries: tuple[str, ...] = ()
 
+    def call(self, inputs, training=None):
+        """Call the network; while training, its gates draw."""
+        return self.network(inputs, training=training)
+
     def _get_metrics_result_or_logs(self, logs):
         """Metrics over all replicas, and after what callbacks have done to them.
 
@@ -359,8 +363,10 @@ class BuiltBeforeItsStep(keras.Model):
         is_single = (
             y is not None and not tree.is_nested(y) and not tree.is_nested(outputs)
         )
+        # What the `call` of a subclass returns is known in the first step only.
+        is_known = is_single and type(self).call is BuiltBeforeItsStep.call
         for part in (self._compile_loss, self._compile_metrics):
-            if is_single and _tells_metrics(y, outputs) and part and not part.built:
+            if is_known and _tells_metrics(y, outputs) and part and not part.built:
                 part.build(y, outputs)
         weights = self.trainable_variables
         if self.optimizer is not None and not self.optimizer.built and weights:

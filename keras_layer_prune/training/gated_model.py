@@ -170,10 +170,6 @@ class GatedModel(private.BuiltBeforeItsStep):
         """Do nothing: the network is built already."""
         self.built = True
 
-    def call(self, inputs, training=None):
-        """Call the network; while training, its gates draw."""
-        return self.network(inputs, training=training)
-
     def summary(self, *args, **kwargs):
         """Print the summary of the current network."""
         return self.network.summary(*args, **kwargs)

@@ -75,6 +75,27 @@ def test_accuracy_is_that_of_the_shapes_that_come(axes):
     assert accuracies[0] == accuracies[1]
 
 
+class Positive(klp.GatedModel):
+    """The probability of the second of two classes."""
+
+    def call(self, inputs, training=None):
+        outputs = super().call(inputs, training=training)
+        return keras.ops.softmax(outputs)[:, 1:]
+
+
+def test_accuracy_is_that_of_the_outputs_of_a_subclass():
+    inputs = keras.Input((4,))
+    x = layers.Add()([inputs, opened()(layers.Dense(4)(inputs))])
+    model = Positive(keras.Model(inputs, layers.Dense(2)(x)))
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    y = (x[:, :1] > 0).astype("float32")
+    frozen = keras.optimizers.SGD(0.0)
+    model.compile(frozen, "binary_crossentropy", metrics=["accuracy"])
+    expected = np.mean((model.predict(x, verbose=0) > 0.5) == y)
+    assert expected != np.mean(y == 0)
+    assert model.fit(x, y, verbose=0).history["accuracy"] == [expected]
+
+
 class CountsAtTheEnd(keras.callbacks.Callback):
     """Updates a metric after the last step, as Keras lets callbacks do."""
 
