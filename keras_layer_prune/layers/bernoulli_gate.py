@@ -87,7 +87,8 @@ class BernoulliGate(keras.layers.Layer):
         self.seed = optional_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
-        self.probability = self._float32_scalar("probability", initial_probability)
+        start = self.initial_probability
+        self.probability = self._float32_scalar("probability", start)
         self.benefit = self._float32_scalar("benefit", 0.0)
         self.second_moment = self._float32_scalar("second_moment", 0.0)
         self.surcharge = self._float32_scalar("surcharge", 0.0)
@@ -112,6 +113,7 @@ class BernoulliGate(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         """Multiply by a draw if `training`, else by the probability."""
+        self._check_dtype(inputs)
         if training:
             return self._drawn(inputs)
         return inputs * tf.cast(self._theta(), inputs.dtype)
@@ -138,13 +140,17 @@ class BernoulliGate(keras.layers.Layer):
 
     def compute_output_spec(self, inputs, training=False):
         """What comes out, or an error for numbers that no probability can weigh."""
-        if not keras.backend.is_float_dtype(inputs.dtype):
+        self._check_dtype(inputs)
+        return super().compute_output_spec(inputs, training=training)
+
+    def _check_dtype(self, inputs):
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if not keras.backend.is_float_dtype(dtype):
             raise TypeError(
-                f"`{self.name}` cannot weigh {inputs.dtype} numbers by its "
+                f"`{self.name}` cannot weigh {dtype} numbers by its "
                 "probability. Cast them before the gate, with "
                 '`keras.ops.cast(x, "float32")`.'
             )
-        return super().compute_output_spec(inputs, training=training)
 
     def compute_output_shape(self, input_shape):
         """Shape of the output for a shape of the input."""

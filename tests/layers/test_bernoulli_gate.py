@@ -1,5 +1,7 @@
 """What a gate does to its input, and that each of its arguments acts."""
 
+from fractions import Fraction
+
 import keras
 import numpy as np
 import pytest
@@ -149,6 +151,10 @@ def test_an_initial_probability_that_is_not_a_number_is_an_error():
         BernoulliGate(initial_probability="high")
 
 
+def test_an_initial_probability_may_be_a_fraction():
+    assert BernoulliGate(initial_probability=Fraction(9, 10)).probability == 0.9
+
+
 def test_an_unknown_way_to_draw_is_an_error_that_lists_the_ways():
     with pytest.raises(ValueError, match="`draws` must be one of.*row.*batch.*'pixel'"):
         BernoulliGate(draws="pixel")
@@ -159,6 +165,12 @@ def test_a_prior_of_another_kind_is_an_error_that_shows_how_to_write_it():
         BernoulliGate(prior=600.0)
 
 
-def test_whole_numbers_are_refused():
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    "numbers",
+    [keras.Input((3,), dtype="int32"), tf.constant([[10, 20, 30]])],
+    ids=["symbolic", "eager"],
+)
+def test_whole_numbers_are_refused(numbers, training):
     with pytest.raises(TypeError, match="cannot weigh int32 numbers.*`keras.ops.cast"):
-        BernoulliGate()(keras.Input((3,), dtype="int32"))
+        BernoulliGate()(numbers, training=training)
