@@ -17,9 +17,10 @@ def check_before_fit(model, given):
         given: Dictionary of the arguments of `fit`.
 
     Raises:
-        ValueError: If a callback or an attribute of the model cannot follow a network
-            that gets smaller, or a layer cannot be made again.
+        ValueError: If there is no optimizer, a callback or an attribute of the model
+            cannot follow a network that gets smaller, or a layer cannot be made again.
     """
+    _check_optimizer(model.optimizer)
     free = [gate for gate in model.gates if gate.trainable]
     callbacks = callbacks_of(given)
     moves = bool(gate_movers(callbacks))
@@ -37,6 +38,16 @@ def check_before_fit(model, given):
             "probabilities that they have. Add `callbacks=[PruneSections()]`, or "
             "give `compile` a `gate_step_size`.",
             stacklevel=3,
+        )
+
+
+def _check_optimizer(optimizer):
+    if optimizer is None:
+        raise ValueError(
+            "`fit` needs an optimizer, and the model was compiled with "
+            "`optimizer=None`: so it can be evaluated only. Compile it with one, as in "
+            '`model.compile("sgd", ...)`. Where all weights are frozen and only gates '
+            "move, any will do: it has nothing to step."
         )
 
 

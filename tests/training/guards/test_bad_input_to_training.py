@@ -14,6 +14,7 @@ from small_models import (
     compiled,
     data,
     freeze_gates,
+    freeze_weights,
     gate,
     weights,
 )
@@ -190,6 +191,14 @@ def test_the_callback_refuses_a_plain_model_before_it_trains():
 def test_fit_without_compile_says_so():
     with pytest.raises(ValueError, match="must call `compile"):
         GatedModel(chain()).fit(X, Y)
+
+
+@pytest.mark.parametrize("prepare", [lambda network: network, freeze_weights])
+def test_without_an_optimizer_a_model_is_evaluated_and_not_trained(prepare):
+    model = compiled(prepare(chain()), None)
+    assert np.isfinite(model.evaluate(X, Y, verbose=0))
+    with pytest.raises(ValueError, match=r"needs an optimizer.*evaluated only.*any"):
+        model.fit(X, Y, verbose=0, callbacks=[PruneSections(verbose=0)])
 
 
 def test_prices_are_asked_for_where_the_training_set_is_not_known():
