@@ -128,7 +128,10 @@ class GatedModel(private.BuiltBeforeItsStep):
         # Not a plain list, which Keras would track as state of the model.
         self._pruning_log = collections.UserList(pruning_log)
         self.hold_under_prior(weights_behind_gates(network))
-        self.train_size = None
+        # As `compile` leaves them where nothing is given.
+        self.given_train_size = self.train_size = None
+        self.gate_step_size = self.weight_prior = None
+        self.gate_gradient = "first_order"
         self._data_loss = keras.metrics.Mean(name="data_loss")
         self.estimator_seed = keras.random.SeedGenerator(0)
         self._gates_of_step: frozenset = frozenset()

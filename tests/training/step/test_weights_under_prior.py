@@ -141,6 +141,12 @@ def test_by_default_it_pulls_as_hard_whatever_the_number_of_examples(
     assert float(loaded.weight_cost()) == pytest.approx(expected)
 
 
+def test_it_costs_the_same_before_the_model_is_compiled():
+    network = chain((0.5,))
+    cost = float(klp.GatedModel(network).weight_cost())
+    assert cost == float(compiled(network).weight_cost()) > 0.0
+
+
 def cost_of(model, layers):
     """Half the precision times the squares, in nats per example."""
     return 0.5 * 4.0 * squares(model, layers) / ROWS
