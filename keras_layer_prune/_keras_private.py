@@ -318,9 +318,10 @@ class BuiltBeforeItsStep(keras.Model):
     # dictionary is asked for: there, one knows a value by its place.
     only_in_dictionaries: tuple[str, ...] = ()
 
-    def call(self, inputs, training=None):
-        """Call the network; while training, its gates draw."""
-        return self.network(inputs, training=training)
+    @property
+    def has_own_call(self) -> bool:
+        """Whether it may return something else than its network does."""
+        return True
 
     def _get_metrics_result_or_logs(self, logs):
         """Metrics over all replicas, and after what callbacks have done to them.
@@ -364,7 +365,7 @@ class BuiltBeforeItsStep(keras.Model):
             y is not None and not tree.is_nested(y) and not tree.is_nested(outputs)
         )
         # What the `call` of a subclass returns is known in the first step only.
-        is_known = is_single and type(self).call is BuiltBeforeItsStep.call
+        is_known = is_single and not self.has_own_call
         for part in (self._compile_loss, self._compile_metrics):
             if is_known and _tells_metrics(y, outputs) and part and not part.built:
                 part.build(y, outputs)

@@ -173,6 +173,15 @@ class GatedModel(private.BuiltBeforeItsStep):
         """Do nothing: the network is built already."""
         self.built = True
 
+    @property
+    def has_own_call(self) -> bool:
+        """Whether a subclass has a `call` of its own."""
+        return type(self).call is not GatedModel.call
+
+    def call(self, inputs, training=None):
+        """Call the network; while training, its gates draw."""
+        return self.network(inputs, training=training)
+
     def summary(self, *args, **kwargs):
         """Print the summary of the current network."""
         return self.network.summary(*args, **kwargs)
