@@ -51,7 +51,8 @@ def linear_shortcut(section, input_shape, output_shape, name, dtype=None):
 
     >>> section = keras.layers.Conv2D(6, 5, activation="tanh")
     >>> linear_shortcut(section, (None, 28, 28, 1), (None, 24, 24, 6), "first").layers
-    [<Cropping2D name=first_crop>, <Conv2D name=first_project>]
+    [<Cropping2D name=first_crop, built=False>,
+     <Conv2D name=first_project, built=False>]
     """
     plan = _plan(section, input_shape, output_shape)
     why_not = _why_not(plan)

@@ -73,8 +73,10 @@ class PruneSections(keras.callbacks.Callback):
 
     Raises:
         TypeError: If the model that is trained is not a `GatedModel`.
-        ValueError: If an argument is outside of its range, or more MACs than
-            `max_macs` are left without all sections that may leave.
+        ValueError: If an argument is outside of its range, more MACs than `max_macs`
+            are left without all sections that may leave, or all gates would be decided
+            before any could move: there is no step between `hold` and `settle_by`, or
+            the length of an epoch is known too late.
 
     Example:
 

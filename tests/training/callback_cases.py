@@ -89,8 +89,8 @@ CASES = [
         "ModelCheckpoint",
         "'model.h5'",
         lambda folder: callbacks.ModelCheckpoint(folder / "model.h5"),
-        "refused: the format holds no `GatedModel`; use `.keras`",
-        refusal=r"cannot write a `GatedModel` as `.h5`.*Write `.keras`",
+        "refused: `load_model` knows no `GatedModel` in that format; use `.keras`",
+        refusal=r"does not read one by itself.*Write `.keras`",
     ),
     Case(
         "EarlyStopping",

@@ -156,6 +156,14 @@ def test_the_order_of_its_weights_is_that_of_a_model_made_anew(tmp_path):
         assert thetas(other) == thetas(model)
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_file_of_the_old_format_is_not_read_without_the_class(tmp_path):
+    # Which is why `ModelCheckpoint` is refused that writes one.
+    half_pruned().save(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="Unknown layer: 'GatedModel'"):
+        keras.saving.load_model(tmp_path / "model.h5", compile=False)
+
+
 def test_a_vocabulary_with_weights_of_words_is_saved_and_loaded(tmp_path):
     words = keras.layers.TextVectorization(output_mode="tf_idf", max_tokens=5)
     words.adapt(["a b c", "a b", "b"])

@@ -2,8 +2,9 @@
 
 A generation is a folder of three files. It is written under another name, flushed to
 the disk and then renamed, which happens at once or not at all. The manifest holds the
-size and the SHA-256 of the other two, and nothing else: it is made again when the
-generation is read, and has to be the same to the byte. So no byte can change unseen.
+format, the generation's number, the size and the SHA-256 of the other two, and nothing
+else: it is made again when the generation is read, and has to be the same to the byte.
+So no byte can change unseen.
 """
 
 import contextlib

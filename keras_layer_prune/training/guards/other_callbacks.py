@@ -61,8 +61,9 @@ def _settling_epoch(callbacks, epochs) -> int:
 def _check_format(checkpoint):
     if checkpoint.filepath.endswith(".h5") and not checkpoint.save_weights_only:
         raise ValueError(
-            "`ModelCheckpoint` cannot write a `GatedModel` as `.h5`: that format holds "
-            "functional and sequential models only. Received: "
+            "`ModelCheckpoint` would write a `GatedModel` as `.h5`, and from that "
+            "format `keras.saving.load_model` does not read one by itself: it does "
+            "not know the class. Received: "
             f"filepath={checkpoint.filepath!r}. Write `.keras` instead, which holds "
             "the network as it is then, the gates and the optimizer."
         )

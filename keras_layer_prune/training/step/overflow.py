@@ -23,7 +23,7 @@ def finite_everywhere(optimizer, gradients):
     Returns:
         Boolean scalar tensor, the same on all replicas.
     """
-    if not scales(optimizer):
+    if not scales_loss(optimizer):
         return tf.constant(True)
     values = [_values(gradient) for gradient in gradients if gradient is not None]
     is_broken = tf.logical_not(all_finite(values)) if values else tf.constant(False)
@@ -43,7 +43,7 @@ def announced(optimizer, gradients, is_finite):
         overflowed: then one gradient in it is not finite.
     """
     places = [i for i, gradient in enumerate(gradients) if gradient is not None]
-    if not places or not scales(optimizer):
+    if not places or not scales_loss(optimizer):
         return gradients
     first, marked = places[0], list(gradients)
     factor = tf.where(is_finite, 1.0, float("nan"))
@@ -61,13 +61,13 @@ def is_scale_search(optimizer, loss):
     Returns:
         Boolean scalar tensor.
     """
-    if not scales(optimizer):
+    if not scales_loss(optimizer):
         return tf.constant(False)
     is_enlarged = optimizer.scale_loss(tf.ones([])) > 1.0
     return tf.logical_and(is_enlarged, tf.math.is_finite(loss))
 
 
-def scales(optimizer) -> bool:
+def scales_loss(optimizer) -> bool:
     """Whether an optimizer looks for the scale of the loss by itself."""
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 

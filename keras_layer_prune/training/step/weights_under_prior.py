@@ -66,7 +66,7 @@ def weights_at(places, network) -> list:
     """The weights at positions that `places_of` returned.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If `places` is no list of positions that the network has.
     """
     weights = network.weights
     positions = range(len(weights))
