@@ -50,9 +50,8 @@ def linear_shortcut(section, input_shape, output_shape, name, dtype=None):
     Example:
 
     >>> section = keras.layers.Conv2D(6, 5, activation="tanh")
-    >>> linear_shortcut(section, (None, 28, 28, 1), (None, 24, 24, 6), "first").layers
-    [<Cropping2D name=first_crop, built=False>,
-     <Conv2D name=first_project, built=False>]
+    >>> linear_shortcut(section, (None, 28, 28, 1), (None, 24, 24, 6), "stem").layers
+    [<Cropping2D name=stem_crop, built=False>, <Conv2D name=stem_project, built=False>]
     """
     plan = _plan(section, input_shape, output_shape)
     why_not = _why_not(plan)
