@@ -50,8 +50,10 @@ def linear_shortcut(section, input_shape, output_shape, name, dtype=None):
     Example:
 
     >>> section = keras.layers.Conv2D(6, 5, activation="tanh")
-    >>> linear_shortcut(section, (None, 28, 28, 1), (None, 24, 24, 6), "stem").layers
-    [<Cropping2D name=stem_crop, built=False>, <Conv2D name=stem_project, built=False>]
+    >>> shapes = (None, 28, 28, 1), (None, 24, 24, 6)
+    >>> shortcut = linear_shortcut(section, *shapes, "stem")
+    >>> [type(layer).__name__ for layer in shortcut.layers]
+    ['Cropping2D', 'Conv2D']
     """
     plan = _plan(section, input_shape, output_shape)
     why_not = _why_not(plan)
