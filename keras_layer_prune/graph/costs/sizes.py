@@ -80,8 +80,12 @@ def _says_no_more(given, known) -> bool:
 
 
 def _inferred(graph, given) -> dict[int, keras.KerasTensor]:
-    pairs = zip(graph.inputs, given, strict=True)
-    sizes = {id(own): x for own, x in pairs if x is not None}
+    # Not the tensors themselves, which know the graph: it would never be let go.
+    sizes = {
+        id(own): keras.KerasTensor(x.shape, x.dtype)
+        for own, x in zip(graph.inputs, given, strict=True)
+        if x is not None
+    }
     for call in private.calls(graph):
         here = sized(call, sizes)
         try:

@@ -1,5 +1,8 @@
 """A nested model costs what it costs where it is called."""
 
+import gc
+import weakref
+
 import keras
 import pytest
 from keras import layers
@@ -75,6 +78,15 @@ def test_the_parts_of_gated_layers_are_as_large_as_their_input(around):
     inputs = keras.Input((6, 6, 3))
     outputs = around(block)(inputs)
     assert macs(keras.Model(inputs, outputs)) == 6 * 6 * 3 * 3 * 9
+
+
+def test_a_network_is_let_go_after_its_sizes_have_been_inferred():
+    model = network(backbone())
+    macs(model)
+    seen = [weakref.ref(layer) for layer in (model, *model.layers)]
+    del model
+    gc.collect()
+    assert [layer() for layer in seen] == [None] * len(seen)
 
 
 class TellsOnce(layers.Layer):
