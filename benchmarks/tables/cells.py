@@ -58,6 +58,16 @@ def chosen(settings):
     return "" if words == "defaults" else f", {words}"
 
 
+def by_seed(rows, kind):
+    """The rows of one kind, by their seeds."""
+    return {row["seed"]: row for row in rows if row["kind"] == kind}
+
+
+def points(row, other, data_set="test"):
+    """By how many points of accuracy a row is above another one."""
+    return 100 * (row[data_set] - other[data_set])
+
+
 def seeds(rows):
     """How many are done: a run may have ended before its last."""
     return len({row["seed"] for row in rows})

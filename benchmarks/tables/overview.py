@@ -4,7 +4,7 @@ import statistics
 
 import choices
 
-from tables.cells import seeds, spread, training
+from tables.cells import by_seed, points, seeds, spread, training
 
 _FIT_COLUMNS = [
     ("MACs left", "MACs of dense", "{:.2f}"),
@@ -66,15 +66,15 @@ def _chosen(settings) -> str:
 
 def beside_dense(rows) -> list[dict]:
     """Ours beside dense and beside the limit, where that was trained, seed by seed."""
-    kinds = _by_kind(rows)
+    others = {name: by_seed(rows, name) for name in ("dense", "from scratch")}
     pairs = []
-    for seed, ours in kinds["pruned"].items():
+    for seed, ours in by_seed(rows, "pruned").items():
         pair = {}
-        for name in ("dense", "from scratch"):
-            other = kinds.get(name, {}).get(seed)
-            if other is not None:
+        for name, group in others.items():
+            if seed in group:
+                other = group[seed]
                 pair[f"MACs of {name}"] = ours["macs"] / other["macs"]
-                pair[f"points over {name}"] = _points(ours, other)
+                pair[f"points over {name}"] = points(ours, other)
                 pair[f"time of {name}"] = ours["seconds"] / other["seconds"]
         pairs.append(pair)
     return pairs
@@ -82,30 +82,18 @@ def beside_dense(rows) -> list[dict]:
 
 def beside_peers(rows) -> list[dict]:
     """Ours beside the most accurate and the fastest of the others, seed by seed."""
-    kinds = _by_kind(rows)
-    ours = kinds.pop("ours")
-    best = max(kinds.values(), key=lambda group: _mean(group, "test"))
-    fastest = min(kinds.values(), key=lambda group: _mean(group, "seconds"))
+    kinds = dict.fromkeys(row["kind"] for row in rows if row["kind"] != "ours")
+    others = [by_seed(rows, kind) for kind in kinds]
+    best = max(others, key=lambda group: _mean(group, "test"))
+    fastest = min(others, key=lambda group: _mean(group, "seconds"))
     return [
         {
             "macs": row["macs"],
-            "points": _points(row, best[seed]),
+            "points": points(row, best[seed]),
             "time": row["seconds"] / fastest[seed]["seconds"],
         }
-        for seed, row in ours.items()
+        for seed, row in by_seed(rows, "ours").items()
     ]
-
-
-def _by_kind(rows) -> dict[str, dict]:
-    """The rows of each kind, by seed."""
-    kinds: dict[str, dict] = {}
-    for row in rows:
-        kinds.setdefault(row["kind"], {})[row["seed"]] = row
-    return kinds
-
-
-def _points(row, other) -> float:
-    return 100 * (row["test"] - other["test"])
 
 
 def _mean(group, key) -> float:

@@ -2,7 +2,15 @@
 
 import choices
 
-from tables.cells import by_kind, chosen, seeds, spread, training
+from tables.cells import (
+    by_kind,
+    by_seed,
+    chosen,
+    points,
+    seeds,
+    spread,
+    training,
+)
 
 # What the comparison is not of.
 _CHAIN = (
@@ -57,13 +65,13 @@ def lines(result):
 def seed_by_seed(pruned, rows):
     """Ours against dense and against the limit, seed by seed."""
     for kind, words in _COMPARED.items():
-        other = {row["seed"]: row for row in rows if row["kind"] == kind}
+        other = by_seed(rows, kind)
         pairs = [(row, other[row["seed"]]) for row in pruned if row["seed"] in other]
         if not pairs:
             continue
         ratios = [{"time": a["seconds"] / b["seconds"]} for a, b in pairs]
         gains = [
-            {name: 100 * (a[name] - b[name]) for name in ("test", "validation")}
+            {name: points(a, b, name) for name in ("test", "validation")}
             for a, b in pairs
         ]
         yield (
