@@ -4,6 +4,7 @@ Checked against Keras 3.14 and 3.15. If a release breaks something, it breaks he
 """
 
 import contextlib
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -65,6 +66,37 @@ def calls(functional) -> list[Call]:
         for n in nodes_by_depth[depth]
     ]
     return [_call_at(node) for node in nodes if not node.is_input]
+
+
+@contextlib.contextmanager
+def watched(functional, watch):
+    """Scope in which a functional model shows its calls while it runs.
+
+    Args:
+        functional: Functional model.
+        watch: Function of the list of tensors that a run gets. It returns one that is
+            called for each call of the graph, with the `Call`, the function to run and
+            its arguments, and returns what that one returns.
+    """
+    run = functional._run_through_graph
+
+    def run_watched(inputs, operation_fn=lambda operation: operation):
+        of_this_run = watch(tree.flatten(inputs))
+        waiting = iter(calls(functional))
+
+        def shown(operation):
+            # What cannot be computed is passed over.
+            call = next(x for x in waiting if x.operation is operation)
+            return functools.partial(of_this_run, call, operation_fn(operation))
+
+        return run(inputs, operation_fn=shown)
+
+    # Past what Keras does with the attributes that a model is given.
+    vars(functional)["_run_through_graph"] = run_watched
+    try:
+        yield
+    finally:
+        del vars(functional)["_run_through_graph"]
 
 
 def call_of(tensor) -> Call:
@@ -161,6 +193,12 @@ def output_structure(functional):
 def all_layers(layer) -> list:
     """A layer and everything inside it, at any depth."""
     return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+def all_graphs(layer) -> list:
+    """The graphs of a model and of all models inside of it, each once."""
+    graphs = map(graph_of, all_layers(layer))
+    return list({id(graph): graph for graph in graphs if graph is not None}.values())
 
 
 # What Keras, and under its prefix TensorFlow, keep of what a model's attributes hold.

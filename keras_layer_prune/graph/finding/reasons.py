@@ -70,12 +70,17 @@ def why_not_prunable(place, shortcut, tensor) -> str:
     return ""
 
 
-def why_no_gate_around(block) -> str:
-    """Why no gate can stand around a block; empty if one can."""
+def why_no_gate_around(block, masked) -> str:
+    """Why no gate can stand around a block; empty if one can.
+
+    Args:
+        block: `FoundCall` of the block.
+        masked: Set of `Masks.masked`.
+    """
     if block.times > 1:
         return _called_often("it", block.times)
     ends = (first_argument(block.call), block.call.outputs[0])
-    if len({private.mask_of(x) is None for x in ends}) > 1:
+    if len({id(x) in masked for x in ends}) > 1:
         return "it changes which steps are masked, which the identity would not do"
     return ""
 

@@ -29,6 +29,7 @@ from keras_layer_prune.graph.finding.reasons import (
 )
 from keras_layer_prune.graph.finding.section_list import Section, Sections
 from keras_layer_prune.graph.gates import find_gates
+from keras_layer_prune.graph.reading.masks import masks_of
 from keras_layer_prune.graph.rebuilding.changes import around, edge
 
 
@@ -67,10 +68,12 @@ class _Whole(NamedTuple):
     Attributes:
         times: Counter, in how many places each layer is at work.
         sizes: Dictionary from `sizes_inside`.
+        masked: Set of `Masks.masked`.
     """
 
     times: collections.Counter
     sizes: dict
+    masked: set
 
 
 class FoundSection(NamedTuple):
@@ -106,7 +109,8 @@ def read_sections(model) -> list[FoundSection]:
     """
     check_graph(model, "model")
     times = collections.Counter(use.layer for use in layers_at_work(model))
-    whole = _Whole(times, sizes_inside(private.graph_of(model)))
+    sizes = sizes_inside(private.graph_of(model))
+    whole = _Whole(times, sizes, masks_of(model).masked)
     names = _Names()
     found = []
     for place in find_additions(model, set(find_gates(model))):
@@ -161,7 +165,7 @@ def _block(block, whole, names) -> FoundSection:
     """A layer that stays or leaves as a whole."""
     layer = block.call.operation
     uses = uses_of_call(block.call, sizes=whole.sizes)
-    reason = why_no_gate_around(block)
+    reason = why_no_gate_around(block, whole.masked)
     section = Section(
         name=names.unique(block.path + layer.name),
         kind="block",

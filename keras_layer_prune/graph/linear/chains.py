@@ -14,6 +14,7 @@ from keras_layer_prune.graph.linear.maps import (
     product,
 )
 from keras_layer_prune.graph.reading.lineage import Lineage
+from keras_layer_prune.graph.reading.masks import masks_of
 from keras_layer_prune.layers.seam import Seam
 
 
@@ -112,17 +113,21 @@ def linear_chains(network) -> list[Chain]:
     uses = layers_at_work(network)
     times = collections.Counter(use.layer for use in uses)
     macs = {use.layer: use.macs for use in uses}
-    graphs = [private.graph_of(layer) for layer in private.all_layers(network)]
-    once = {id(graph): graph for graph in graphs if graph is not None}.values()
-    return [chain for graph in once for chain in _chains(graph, times, macs)]
+    masked = masks_of(network).masked
+
+    def is_linear(call):
+        return times[call.operation] == 1 and _is_linear(call, masked)
+
+    graphs = private.all_graphs(network)
+    return [chain for graph in graphs for chain in _chains(graph, is_linear, macs)]
 
 
-def _chains(graph, times, macs) -> list[Chain]:
+def _chains(graph, is_linear, macs) -> list[Chain]:
     lineage = Lineage(graph)
     rows: dict[int, list] = {}
     growing: dict[int, list] = {}
     for call in lineage.calls:
-        if not _is_linear(call, times):
+        if not is_linear(call):
             continue
         row = growing.pop(id(call.inputs[0]), None)
         if row is None:
@@ -141,14 +146,13 @@ def _chains(graph, times, macs) -> list[Chain]:
     return list(chains.values())
 
 
-def _is_linear(call, times) -> bool:
+def _is_linear(call, masked) -> bool:
     layer = call.operation
     return (
         len(call.args) == len(call.inputs) == 1
         and not any(value is not None for value in call.kwargs.values())
-        and private.mask_of(call.inputs[0]) is None
+        and id(call.inputs[0]) not in masked
         and (isinstance(layer, Seam) or is_map(layer) or is_over_places(layer))
-        and times[layer] == 1
     )
 
 

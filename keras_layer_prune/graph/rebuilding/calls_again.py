@@ -20,12 +20,6 @@ from keras_layer_prune.graph.reading.status import (
 from keras_layer_prune.graph.rebuilding import identities
 from keras_layer_prune.graph.rebuilding.changes import around, edge
 from keras_layer_prune.graph.rebuilding.cloning import without_initial_values
-from keras_layer_prune.graph.rebuilding.masks import (
-    is_attention,
-    masked_arguments,
-    may_unmask,
-    unmasked_by,
-)
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -57,16 +51,20 @@ class CallsAgain:
         }
         for place, call in enumerate(calls):
             is_needed = id(call.outputs[0]) in needed
-            taken = unmasked_by(call)
+            taken = values.unmasked_by(call)
             if is_needed and taken:
                 rest = [x for x in calls[place + 1 :] if id(x.outputs[0]) in needed]
                 self._set_apart(taken, rest)
             if is_needed:
                 values.update(call.outputs, self._call_again(call))
-            if not is_needed or not is_attention(call.operation):
-                # What comes after it goes on without them, and attention inside of
-                # it may leave.
+            if taken and not (is_needed and self._is_copied_whole(call.operation)):
+                # What comes after it goes on without them, and what takes them inside
+                # of it may leave.
                 values.drop_masks(taken)
+
+    def _is_copied_whole(self, operation) -> bool:
+        is_graph = private.graph_of(operation) is not None
+        return not is_graph and not self._changes.touches(operation)
 
     def _set_apart(self, taken, rest):
         """Have a call take masks from the tensors that it took them from, alone.
@@ -167,10 +165,7 @@ class CallsAgain:
             # One copy serves all uses. Two of them, made for different zeros, would
             # share layers, and Keras does not load those as shared again.
             known = [Status.LIVE] * len(known)
-            masked = [True] * len(known)
-        else:
-            masked = masked_arguments(call, inner, self._values.masked)
-        copy = self._copies.of_nested(operation, inputs=known, masked=masked)
+        copy = self._copies.of_nested(operation, inputs=known)
         live = iter(tree.flatten(copy(*args, **kwargs)))
         # Outputs that are zero keep their place; nobody will read them.
         outcome = output_statuses(inner, self._changes.closed, known)
@@ -197,7 +192,8 @@ class CallsAgain:
     def _call_with_section(self, call, x):
         layer = call.operation
         kept = self._call_shortcut(layer, x)
-        if self._values.is_masked(first_argument(call)) and may_unmask(layer.section):
+        given, taken = first_argument(call), self._values.unmasked_by(call)
+        if any(one is given for one in taken):
             # The sum reads the mask when the section has been called.
             x = self._apart(x)
         branch = self._call_row(layer.section, layer, x)

@@ -132,8 +132,7 @@ class Copies:
             return self.of_gated(layer, name)
         if private.graph_of(layer) is None or not self._is_remade(layer):
             return self.of(layer, name)
-        # What it is called on may carry masks, which no graph shows.
-        return self.of_nested(layer, masked=[True] * len(layer.inputs), name=name)
+        return self.of_nested(layer, name=name)
 
     def of_nested(self, model, **arguments):
         """What is left of a nested model; further arguments are those of `rebuild`."""

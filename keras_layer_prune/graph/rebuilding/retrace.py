@@ -12,13 +12,13 @@ import keras
 from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.reading.masks import masks_of
 from keras_layer_prune.graph.reading.status import Status, tensor_statuses
 from keras_layer_prune.graph.rebuilding import identities
 from keras_layer_prune.graph.rebuilding.calls_again import CallsAgain
 from keras_layer_prune.graph.rebuilding.carried_state import copy_state
 from keras_layer_prune.graph.rebuilding.changes import Changes
 from keras_layer_prune.graph.rebuilding.copies import Copies
-from keras_layer_prune.graph.rebuilding.masks import masked_tensors
 from keras_layer_prune.graph.rebuilding.seams import Seams
 from keras_layer_prune.graph.rebuilding.values import Values
 
@@ -41,6 +41,7 @@ class Retrace:
     def __init__(self, network, closed=(), opened=(), inserted=None, instead=None):
         self._network = network
         self._changes = Changes(set(closed), set(opened), inserted or {}, instead or {})
+        self._masks = masks_of(network)
         self._seams = Seams()
         self._copies = Copies(network, self._changes, self._rebuild_graph)
         self.pairs = self._copies.pairs
@@ -52,14 +53,13 @@ class Retrace:
             copy_state(old, new)
         return new_network
 
-    def _rebuild_graph(self, model, inputs=None, name=None, masked=None):
+    def _rebuild_graph(self, model, inputs=None, name=None):
         """Rebuild a model.
 
         Args:
             model: Functional or sequential model.
             inputs: List of statuses of its inputs; all live if None.
             name: String, of the new model. None: that of the old one.
-            masked: List of bools, which inputs may carry masks; none if None.
         """
         functional = private.graph_of(model)
         self._copies.enter(functional)
@@ -67,8 +67,9 @@ class Retrace:
         new_inputs = tree.map_structure(
             private.new_input, private.input_structure(functional)
         )
-        masks = masked_tensors(functional, masked)
-        values = Values(functional.inputs, tree.flatten(new_inputs), statuses, masks)
+        values = Values(
+            functional.inputs, tree.flatten(new_inputs), statuses, self._masks
+        )
         CallsAgain(
             functional, values, self._changes, self._copies, self._seams
         ).make_all()

@@ -6,7 +6,7 @@ from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.reading.operations import is_keras, joins_alike
 from keras_layer_prune.graph.reading.status import Status
 from keras_layer_prune.graph.rebuilding import identities
-from keras_layer_prune.graph.rebuilding.masks import one_tensor
+from keras_layer_prune.graph.rebuilding.same_tensors import first_of
 
 
 class Values:
@@ -16,12 +16,14 @@ class Values:
         old_inputs: List of the old graph's inputs.
         new_inputs: List of the new graph's inputs.
         statuses: Dictionary from `tensor_statuses` of the old graph.
-        masked: Set from `masked_tensors` of the old graph.
+        masks: `Masks` of the old network.
     """
 
-    def __init__(self, old_inputs, new_inputs, statuses, masked):
+    def __init__(self, old_inputs, new_inputs, statuses, masks):
         self.statuses = statuses
-        self.masked = masked
+        self._masks = masks
+        # Less those that are gone from here on.
+        self._masked = set(masks.masked)
         self._inputs = list(old_inputs)
         self._values: dict = {}
         self.update(old_inputs, new_inputs)
@@ -44,14 +46,18 @@ class Values:
 
     def is_masked(self, old) -> bool:
         """Whether a tensor may carry a mask when the graph runs."""
-        return id(old) in self.masked
+        return id(old) in self._masked
+
+    def unmasked_by(self, call) -> list:
+        """The tensors that a call takes the masks away from."""
+        return self._masks.taken_by(call)
 
     def drop_masks(self, old):
         """Go on without the masks of some old tensors, where they may carry any."""
         # What nothing else needs has no new tensor.
-        for key in self.masked & {id(x) for x in old} & self._values.keys():
+        for key in self._masked & {id(x) for x in old} & self._values.keys():
             self._values[key] = identities.unmasked(self._values[key])
-            self.masked.remove(key)
+            self._masked.remove(key)
 
     def merged(self, taken, later) -> list:
         """Those of some old tensors that are one tensor with others when all runs.
@@ -60,13 +66,13 @@ class Values:
             taken: List of tensors of the old graph.
             later: Set of `id`s of the others. Only those that may carry masks count.
         """
-        masked = self.masked & self._values.keys()
+        masked = self._masked & self._values.keys()
         own = {id(x): x for x in taken if id(x) in masked}
         others = {self._key_when_run(key) for key in masked & later - own.keys()}
         return [x for key, x in own.items() if self._key_when_run(key) in others]
 
     def _key_when_run(self, key) -> int:
-        return id(one_tensor(self._values[key])[-1])
+        return id(first_of(self._values[key]))
 
     def tensor(self, old, call=None):
         """The new tensor for an old one; zeros if that is what it became.
