@@ -11,6 +11,7 @@ from typing import NamedTuple
 import keras
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
 from keras_layer_prune.graph.linear.chains import linear_chains
 from keras_layer_prune.graph.linear.maps import as_layer, is_map, is_over_places
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
@@ -40,6 +41,19 @@ def fold_seams(network) -> keras.Model:
     return folded
 
 
+def folded_macs(network) -> int:
+    """Multiply-accumulates per example of what `fold_seams` would return.
+
+    Args:
+        network: Functional or built sequential model.
+    """
+    chains = linear_chains(network)
+    before = sum(chain.macs for chain in chains)
+    _fold_all(chains)
+    saved = before - sum(chain.macs for chain in chains)
+    return count_macs(layers_at_work(network)) - saved
+
+
 class _Plan(NamedTuple):
     """What is to stand in a network instead of the layers that are folded.
 
@@ -52,14 +66,18 @@ class _Plan(NamedTuple):
     weights: list
 
 
-def _plan(network) -> _Plan:
-    chains = linear_chains(network)
+def _fold_all(chains):
     for chain in chains:
         chain.fold()
     while any(chain.spread() for chain in chains):
         # What was spread may have brought new neighbours together.
         for chain in chains:
             chain.fold()
+
+
+def _plan(network) -> _Plan:
+    chains = linear_chains(network)
+    _fold_all(chains)
     plan = _Plan({}, [])
     for chain in chains:
         _plan_maps(chain, plan)

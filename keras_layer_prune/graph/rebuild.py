@@ -1,5 +1,6 @@
 """Networks without what their gates have closed."""
 
+import contextlib
 import random
 import warnings
 import weakref
@@ -11,7 +12,7 @@ from keras_layer_prune.graph.checks import (
     check_graph,
     check_none_hidden,
 )
-from keras_layer_prune.graph.folding import fold_seams
+from keras_layer_prune.graph.folding import fold_seams, folded_macs
 from keras_layer_prune.graph.gates import find_gates, theta_of
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
@@ -94,10 +95,33 @@ def served(network, closed=()) -> keras.Model:
     Raises:
         ValueError: If the calls around a gate cannot be read.
     """
-    opened = [gate for gate in find_gates(network) if gate not in closed]
-    rebuilt = Retrace(network, closed=closed, opened=opened).rebuild()
+    rebuilt = _decided(network, closed).rebuild()
     check_none_hidden(network, [gate.name for gate in find_gates(rebuilt)])
     return fold_seams(rebuilt)
+
+
+def served_macs(network, closed=()) -> int:
+    """Multiply-accumulates per example of what `served` returns for the same gates."""
+    with _keeping_seeds():
+        return folded_macs(_decided(network, closed).rebuild_without_weights())
+
+
+def _decided(network, closed) -> Retrace:
+    opened = [gate for gate in find_gates(network) if gate not in closed]
+    return Retrace(network, closed=closed, opened=opened)
+
+
+@contextlib.contextmanager
+def _keeping_seeds():
+    """Scope in which Keras may draw seeds of new layers, and yet draws none.
+
+    A training has those afterwards that it would have.
+    """
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def leave_behind(network):
@@ -112,12 +136,10 @@ def check_remade(network, free):
         network: Functional or built sequential model.
         free: List of gates that may close.
     """
-    state = random.getstate()
-    Retrace(network).rebuild()
-    # Where zeros have to be made, sizes have to be known.
-    Retrace(network, closed=free).rebuild()
-    # Keras draws seeds of new layers from it: a training has those that it would have.
-    random.setstate(state)
+    with _keeping_seeds():
+        Retrace(network).rebuild()
+        # Where zeros have to be made, sizes have to be known.
+        Retrace(network, closed=free).rebuild()
 
 
 def _gates_at(theta, network) -> list:

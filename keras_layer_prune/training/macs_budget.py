@@ -4,12 +4,8 @@ import bisect
 import math
 
 from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
-from keras_layer_prune.graph.gates import (
-    find_gates,
-    free_gates,
-    gated_sections,
-    theta_of,
-)
+from keras_layer_prune.graph.gates import find_gates, free_gates, gated_sections
+from keras_layer_prune.training.macs_left import MacsLeft
 from keras_layer_prune.training.schedule import exact
 from keras_layer_prune.training.step.gate_update import scales
 
@@ -26,6 +22,7 @@ class MacsBudget:
     def __init__(self, model, share):
         self._model = model
         self._share = exact(1.0 if share is None else share)
+        self._left = MacsLeft()
         removed = [e for e in model.pruning_log if e["action"] == "removed"]
         now = count_macs(layers_at_work(model.network))
         self._whole = now + sum(entry.get("macs", 0) for entry in removed)
@@ -37,9 +34,9 @@ class MacsBudget:
 
     def complaints(self, closed) -> list[str]:
         """A line if too much is left without some gates."""
-        left = self._macs(closed)
-        if left <= self._due(1.0):
+        if self._fits(closed, self._due(1.0)):
             return []
+        left = self._left.count(self._model.network, closed)
         # Rounded up, so that it can be asked for.
         share = math.ceil(1e4 * left / self._whole) / 1e4
         return [
@@ -61,7 +58,7 @@ class MacsBudget:
             List of gates, none of them in `closed`.
         """
         due = self._due(tightness)
-        if self._macs(closed) <= due:
+        if self._fits(closed, due):
             return []
         # Of those that have to go in the end, and of no others.
         return self._until(due, self._fewest(closed), closed)
@@ -78,7 +75,7 @@ class MacsBudget:
         # Where large ones had to go, too, small ones that went before may stay.
         for gate in reversed(over):
             others = [other for other in over if other is not gate]
-            if self._macs([*closed, *others]) <= due:
+            if self._fits([*closed, *others], due):
                 over = others
         return over
 
@@ -97,7 +94,7 @@ class MacsBudget:
         """The first gates of a list without which no more than `due` MACs are left."""
 
         def fits(count):
-            return self._macs([*closed, *order[:count]]) <= due
+            return self._fits([*closed, *order[:count]], due)
 
         # More closed gates never leave more.
         return order[: bisect.bisect_left(range(len(order)), True, key=fits)]
@@ -105,10 +102,8 @@ class MacsBudget:
     def _due(self, tightness):
         return self._whole * (1 - (1 - self._share) * exact(tightness))
 
-    def _macs(self, closed) -> int:
-        network = self._model.network
-        gone = [g for g in find_gates(network) if not g.trainable and not theta_of(g)]
-        return count_macs(layers_at_work(network, {*closed, *gone}))
+    def _fits(self, closed, due) -> bool:
+        return self._left.fits(self._model.network, closed, due)
 
     def _surcharge(self, gate) -> float:
         """What makes a gate close at least as fast as one that earns nothing."""

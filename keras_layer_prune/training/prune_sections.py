@@ -60,11 +60,11 @@ class PruneSections(keras.callbacks.Callback):
             a fifth, or what saves 100 steps until `settle_by` if that is more.
         max_macs: Float in `[0, 1]`, or None. The share of the network's MACs, as it
             was with its gates and before any section left, that may be left in the
-            end; linear layers count as they are before `strip_gates` folds them. While
-            the price rises, sections that earn least for their MACs close one after
-            another until it fits, though they earn their price; it goes on closing
-            those that do not. For no section to leave for its price, unless it does
-            harm: `FlatteningPrior(log_gamma=0.0)`. None: the price alone decides.
+            end, counted as `strip_gates` leaves them. While the price rises, sections
+            that earn least for their MACs close one after another until it fits, though
+            they earn their price; it goes on closing those that do not. For no section
+            to leave for its price, unless it does harm:
+            `FlatteningPrior(log_gamma=0.0)`. None: the price alone decides.
         verbose: 0 for silence, 1 for one line per section.
 
     Attributes:

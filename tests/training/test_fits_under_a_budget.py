@@ -9,12 +9,13 @@ from small_models import (
     chain,
     compiled,
     data,
+    gate,
     macs,
     prune_idle,
     useful_and_idle,
 )
 
-from keras_layer_prune import PruneSections, strip_gates
+from keras_layer_prune import GatedResidual, PruneSections, strip_gates
 from keras_layer_prune.graph.gates import left_for_budget
 from keras_layer_prune.training.macs_budget import MacsBudget
 
@@ -43,6 +44,25 @@ def test_a_budget_that_is_kept_anyway_changes_nothing():
     assert with_it.pruning_log == without.pruning_log
     for weight, other in zip(with_it.weights, without.weights, strict=True):
         np.testing.assert_array_equal(weight, other)
+
+
+@pytest.mark.parametrize("max_macs", [0.3, 0.6])
+def test_linear_layers_count_as_they_are_served(max_macs):
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((4,))
+    for i, width in enumerate([16, 32, 32, 16, 8, 4]):
+        section = keras.layers.Dense(width, "tanh", name=f"section_{i}")
+        each = gate(f"gate_{i}", 0.9, price=0.0, train_size=256)
+        x = GatedResidual(section, gate=each)(x)
+    network = keras.Model(inputs, keras.layers.Dense(1)(x))
+    model = compiled(network, keras.optimizers.Adam(0.01), run_eagerly=False)
+    dense = macs(model.network)
+    x, y = data(rows=256)
+    prune = PruneSections(max_macs=max_macs, verbose=0)
+    model.fit(x, y, batch_size=8, epochs=10, verbose=0, callbacks=[prune])
+    assert macs(strip_gates(model.network)) <= max_macs * dense
+    # As the linear ways around sections are while it trains, it would not fit.
+    assert macs(model.network) > max_macs * dense
 
 
 def useful_model(**gate_arguments):
@@ -163,8 +183,8 @@ def test_a_fit_without_a_budget_charges_what_it_did_before(callbacks):
 
 class Freeze(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
-        for gate in self.model.gates:
-            gate.trainable = gate.name != "gate_useful" or epoch < 1
+        for each in self.model.gates:
+            each.trainable = each.name != "gate_useful" or epoch < 1
 
 
 def test_a_budget_that_cannot_be_kept_in_the_end_is_told(capsys):

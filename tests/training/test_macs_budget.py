@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from small_models import FEATURES, gate, macs
 
-from keras_layer_prune import GatedModel
+from keras_layer_prune import GatedModel, GatedResidual, strip_gates
+from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
+from keras_layer_prune.graph.rebuild import served_macs
+from keras_layer_prune.training import macs_left
 from keras_layer_prune.training.macs_budget import MacsBudget
 
 
@@ -170,3 +173,72 @@ def test_a_surcharge_outlasts_a_removal():
     left = {each.name: float(each.surcharge) for each in model.gates}
     assert left == {name: charged[name] for name in ("gate_0", "gate_2")}
     assert all(left.values())
+
+
+def widening(benefits, widths=(8, 16, 32, 16, 8, 4)):
+    """Sections that change the width, with linear ways around them.
+
+    Of neighbours without their sections, one matrix is left.
+    """
+    x = inputs = keras.Input((FEATURES,))
+    for i, width in enumerate(widths):
+        section = keras.layers.Dense(width, "tanh", name=f"section_{i}")
+        x = GatedResidual(section, gate=gate(f"gate_{i}", 1.0))(x)
+    model = GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
+    model.train_size = 64
+    for each, benefit in zip(model.gates, benefits, strict=True):
+        each.benefit.assign(benefit)
+    return model
+
+
+def left_without(model, closed):
+    for each in model.gates:
+        each.probability.assign(float(each not in closed))
+    return macs(strip_gates(model.network))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7])
+def test_linear_layers_count_as_they_are_folded(share):
+    benefits = [0.3, 0.2, 0.6, 0.5, 0.1, 0.4]
+    model = widening(benefits)
+    whole = macs(model.network)
+    over = MacsBudget(model, share).over()
+    assert left_without(model, over) <= share * whole
+    for each in over:
+        fewer = [other for other in over if other is not each]
+        assert left_without(model, fewer) > share * whole
+
+
+def test_a_budget_that_only_folding_keeps_is_no_error():
+    model = widening([0.1] * 6)
+    whole = macs(model.network)
+    folded = left_without(model, model.gates)
+    assert folded < count_macs(layers_at_work(model.network, set(model.gates)))
+    MacsBudget(model, folded / whole).check()
+    with pytest.raises(ValueError, match="cannot be kept"):
+        MacsBudget(model, (folded - 1) / whole).check()
+
+
+@pytest.fixture
+def rebuilt(monkeypatch):
+    """What was rebuilt to be counted, as it goes on."""
+    seen = []
+
+    def counted(network, closed):
+        seen.append(closed)
+        return served_macs(network, closed)
+
+    monkeypatch.setattr(macs_left, "served_macs", counted)
+    return seen
+
+
+def test_counts_are_kept_while_the_network_is_the_same(rebuilt):
+    budget = MacsBudget(widening([0.3, 0.2, 0.6, 0.5, 0.1, 0.4]), 0.3)
+    over, times = budget.over(), len(rebuilt)
+    assert budget.over() == over
+    assert len(rebuilt) == times > 2
+
+
+def test_a_network_in_which_nothing_folds_is_rebuilt_twice(rebuilt):
+    MacsBudget(earning([0.4, 0.1, 0.3, 0.2]), 0.5).over()
+    assert len(rebuilt) == 2

@@ -54,6 +54,11 @@ class Chain:
         ]
         self.takers: list[Chain] = []
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the linear maps that are left, per example."""
+        return _macs(part.what for part in self.maps)
+
     def fold(self):
         """Multiply neighbours, where that is no more work."""
 

@@ -1,5 +1,7 @@
 """Linear layers as matrices, and two of them as one."""
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -35,18 +37,23 @@ _GEOMETRY = ("kernel_size", "strides", "padding", "dilation_rate", "data_format"
 class LinearMap(NamedTuple):
     """A dense layer or a convolution, or the product of several.
 
+    Whether to multiply two is a matter of sizes; numbers are read at the end.
+
     Attributes:
-        kernel: float64 array, `(..., inputs, outputs)`, a matrix for each place that a
-            convolution looks at.
-        bias: float64 array, `(outputs,)`, or None.
+        shape: Tuple, `(..., inputs, outputs)`: of the kernel, a matrix for each place
+            that a convolution looks at.
+        has_bias: Bool.
+        numbers: Function without arguments that returns two float64 arrays, the kernel
+            and the bias of shape `(outputs,)`, or None where there is none.
         layer: Keras layer, as which the kernel is applied.
         last: Keras layer, whose name, activation and place in the network it takes.
         places: Int, how often the kernel is applied per example.
         factors: Int, how many layers it is the product of.
     """
 
-    kernel: np.ndarray
-    bias: np.ndarray | None
+    shape: tuple
+    has_bias: bool
+    numbers: Callable
     layer: Any
     last: Any
     places: int
@@ -55,7 +62,7 @@ class LinearMap(NamedTuple):
     @property
     def macs(self) -> int:
         """Multiply-accumulates per example."""
-        return self.kernel.size * self.places
+        return math.prod(self.shape) * self.places
 
     @property
     def is_pointwise(self) -> bool:
@@ -93,7 +100,7 @@ def is_activated(layer) -> bool:
 
 
 def map_of(layer, macs) -> LinearMap:
-    """A built layer, for which `is_map` holds, as numbers.
+    """A built layer, for which `is_map` holds, as a linear map.
 
     Args:
         layer: Keras layer.
@@ -102,9 +109,12 @@ def map_of(layer, macs) -> LinearMap:
     Returns:
         `LinearMap`.
     """
-    kernel = _numbers(layer.kernel)
-    bias = _numbers(layer.bias) if layer.use_bias else None
-    return LinearMap(kernel, bias, layer, layer, macs // kernel.size)
+    shape, has_bias = tuple(layer.kernel.shape), layer.use_bias
+
+    def numbers():
+        return _float64(layer.kernel), _float64(layer.bias) if has_bias else None
+
+    return LinearMap(shape, has_bias, numbers, layer, layer, macs // math.prod(shape))
 
 
 def product(first, second, between=()) -> LinearMap | None:
@@ -135,17 +145,17 @@ def as_layer(linear_map):
     """A new Keras layer for a product, and the arrays that are its weights."""
     layer, last = linear_map.layer, linear_map.last
     new = type(layer)(
-        linear_map.kernel.shape[-1],
+        linear_map.shape[-1],
         **{name: getattr(layer, name) for name in _GEOMETRY if hasattr(layer, name)},
-        use_bias=linear_map.bias is not None,
+        use_bias=linear_map.has_bias,
         name=last.name,
         trainable=last.trainable,
         dtype=last.dtype_policy,
     )
     # A function of the user's, which no config would be needed for.
     new.activation = last.activation
-    arrays = (linear_map.kernel, linear_map.bias)
-    return new, [array.astype("float32") for array in arrays if array is not None]
+    arrays = [array for array in linear_map.numbers() if array is not None]
+    return new, [array.astype("float32") for array in arrays]
 
 
 def pooled_once(first, second):
@@ -178,13 +188,13 @@ def _is_usual(weight, layer) -> bool:
     return weight.trainable == layer.trainable and not is_bound
 
 
-def _numbers(variable) -> np.ndarray:
+def _float64(variable) -> np.ndarray:
     return variable.numpy().astype("float64")
 
 
 def _may_come_later(first, between, second) -> bool:
     """Whether a matrix for the channels may move behind what follows it."""
-    if first.bias is None:
+    if not first.has_bias:
         return True
     # An offset stays what it was, unless padding puts zeros beside it.
     return not any(map(_pads, [*between, second.layer]))
@@ -197,24 +207,39 @@ def _pads(layer) -> bool:
 
 
 def _joined(first, second, applied_as) -> LinearMap:
-    inputs, middle = first.kernel.shape[-2:]
-    outputs = second.kernel.shape[-1]
-    # Behind a `Flatten`, a dense layer has a matrix for each place that was listed.
-    matrices = second.kernel.reshape(-1, middle, outputs)
-    if applied_as is second:
-        kernel = first.kernel.reshape(inputs, middle) @ matrices
-        kernel = kernel.reshape(*second.kernel.shape[:-2], -1, outputs)
+    is_applied_as_second = applied_as is second
+
+    def numbers():
+        return _multiplied(first.numbers(), second.numbers(), is_applied_as_second)
+
+    inputs, middle = first.shape[-2:]
+    *places, rows, outputs = second.shape
+    if is_applied_as_second:
+        shape = (*places, rows // middle * inputs, outputs)
     else:
-        kernel = first.kernel @ matrices[0]
-    bias = second.bias
-    if first.bias is not None:
-        offset = first.bias @ matrices.sum(axis=0)
-        bias = offset if bias is None else offset + bias
+        shape = (*first.shape[:-1], outputs)
     return LinearMap(
-        kernel,
-        bias,
+        shape,
+        first.has_bias or second.has_bias,
+        numbers,
         applied_as.layer,
         second.last,
         applied_as.places,
         first.factors + second.factors,
     )
+
+
+def _multiplied(first, second, is_applied_as_second):
+    """Kernel and bias of two maps, one behind the other, from theirs."""
+    (kernel, offset), (last, bias) = first, second
+    inputs, middle = kernel.shape[-2:]
+    outputs = last.shape[-1]
+    # Behind a `Flatten`, a dense layer has a matrix for each place that was listed.
+    matrices = last.reshape(-1, middle, outputs)
+    if offset is not None:
+        offset = offset @ matrices.sum(axis=0)
+        bias = offset if bias is None else offset + bias
+    if is_applied_as_second:
+        whole = kernel.reshape(inputs, middle) @ matrices
+        return whole.reshape(*last.shape[:-2], -1, outputs), bias
+    return kernel @ matrices[0], bias

@@ -48,10 +48,14 @@ class Retrace:
 
     def rebuild(self) -> keras.Model:
         """The rewritten network, with the weights and output names of the old one."""
-        new_network = self._rebuild_graph(self._network)
+        new_network = self.rebuild_without_weights()
         for old, new in self.pairs:
             copy_state(old, new)
         return new_network
+
+    def rebuild_without_weights(self) -> keras.Model:
+        """The rewritten network, of which only the shapes count."""
+        return self._rebuild_graph(self._network)
 
     def _rebuild_graph(self, model, inputs=None, name=None):
         """Rebuild a model.
