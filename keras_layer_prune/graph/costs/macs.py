@@ -46,7 +46,10 @@ _TRACED = (
     keras.layers.Attention,
     keras.layers.Dot,
     keras.layers.GroupQueryAttention,
+    # A function of the user's, which may do anything.
+    keras.layers.Lambda,
     keras.layers.MultiHeadAttention,
+    keras.layers.Pipeline,
     # An embedding multiplies when it is called in reverse.
     keras.layers.ReversibleEmbedding,
     keras.layers.Wrapper,

@@ -21,8 +21,8 @@ def traced_macs(layer, arguments) -> int:
     """Multiply-accumulates of one call of a built layer, as TensorFlow traces it.
 
     What TensorFlow computes in other ways counts as it is computed: a dilated
-    convolution over what it pads, loops and grouped convolutions as nothing. Nor do
-    products count of which not even the number of axes is known.
+    convolution over what it pads, and loops as nothing. Nor do products count of which
+    not even the number of axes is known.
 
     Args:
         layer: Built Keras layer.
@@ -89,6 +89,9 @@ def _sizes(shape) -> tuple:
 
 
 def _macs_of(operation) -> int:
+    if operation.type in _CALLS:
+        # What it returns may have any rank.
+        return _of_function(operation)
     count = _PRODUCTS.get(operation.type)
     if count is None or not _has_known_ranks(operation):
         return 0
@@ -98,6 +101,24 @@ def _macs_of(operation) -> int:
 def _has_known_ranks(operation) -> bool:
     tensors = (*operation.inputs, *operation.outputs)
     return all(tensor.shape.rank is not None for tensor in tensors)
+
+
+def _of_function(operation) -> int:
+    """What is decorated with `tf.function`, by users or by Keras, is a graph inside.
+
+    It may have been traced for more sizes than this one, and not know any: it becomes
+    a part of the graph that calls it, which does.
+    """
+    graph, name = operation.graph, operation.get_attr("f").name
+    inside = graph._get_function(name).graph
+    given = {x.name: y for x, y in zip(inside.inputs, operation.inputs, strict=True)}
+    names = [inner.name for inner in inside.get_operations()]
+    definition = inside.as_graph_def()
+    # The graph knows the functions that this one calls, and would know less of copies.
+    definition.ClearField("library")
+    with graph.as_default():
+        part = tf.graph_util.import_graph_def(definition, given, names)
+    return sum(map(_macs_of, part))
 
 
 def _size(tensor) -> int:
@@ -144,6 +165,7 @@ def _of_transposed(operation) -> int:
     return _size(operation.inputs[2]) * _size(kernel) // kernel.shape[-1]
 
 
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _PRODUCTS = {
     "MatMul": _of_matrices,
     "BatchMatMul": _of_matrices,

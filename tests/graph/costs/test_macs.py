@@ -297,8 +297,9 @@ def test_cells_of_users_are_not_counted():
     assert macs_of(layer, (5, 7)) == recurrent(5, 7, 2, 4)
 
 
-def test_a_layer_for_each_step_has_those_of_every_step():
-    convolution = layers.Conv2D(4, 3)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_layer_for_each_step_has_those_of_every_step(groups):
+    convolution = layers.Conv2D(4, 3, groups=groups)
     expected = 5 * connections(convolution, (6, 6, 2))
     assert macs_of(layers.TimeDistributed(convolution), (5, 6, 6, 2)) == expected
 
@@ -329,6 +330,44 @@ def test_a_layer_of_users_has_those_of_its_layers_and_its_own():
 def test_a_layer_of_users_with_unknown_sizes_counts_them_as_one():
     expected = attention(1, 1, 4, 4, 2, 3, 3, 4) + 2 * 4 * 9
     assert macs_of(Block(), (None, 4)) == expected
+
+
+class Compiled(layers.Layer):
+    """Its products are in a graph inside of the one in which it is traced."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    @tf.function
+    def call(self, inputs):
+        return self.inside(keras.ops.matmul(inputs, tf.ones((4, 5))))
+
+
+def test_a_call_that_is_a_function_of_tensorflow_has_those_inside_of_it():
+    # Keras has traced it for batches of any size before.
+    assert macs_of(Compiled(layers.Dense(6)), (3, 4)) == 3 * (4 * 5 + 5 * 6)
+
+
+def test_so_has_one_that_calls_further_ones():
+    # Grouped convolutions are functions of Keras's.
+    convolution = layers.Conv1D(10, 2, groups=5)
+    both = layers.Pipeline([layers.Dense(4), Compiled(convolution)])
+    expected = 3 * (4 * 5 + 5 * 4 + 4 * 5) + connections(convolution, (3, 5))
+    assert macs_of(Compiled(both), (3, 4)) == expected
+
+
+def test_a_pipeline_has_those_of_its_layers():
+    pipeline = layers.Pipeline(
+        [layers.Dense(4), layers.ReLU(), Compiled(layers.Dense(6))]
+    )
+    assert macs_of(pipeline, (3, 7)) == 3 * (7 * 4 + 4 * 5 + 5 * 6)
+
+
+def test_a_lambda_has_those_of_its_function():
+    layer = layers.Lambda(lambda x: keras.ops.matmul(x, tf.ones((4, 5))))
+    assert macs_of(layer, (3, 4)) == 3 * 4 * 5
+    assert macs_of(layers.Lambda(lambda x: 2.0 * x), (3, 4)) == 0
 
 
 class Untraceable(layers.Layer):
@@ -417,8 +456,8 @@ def test_a_subclass_with_the_call_of_keras_is_counted_as_keras_s():
     assert macs_of(Renamed(6, 3, groups=2), (6, 6, 4)) == macs_of(layer, (6, 6, 4)) > 0
 
 
-# TensorFlow pads the one, and computes the other in a function of its own.
-NOT_AS_THEY_ARE = {"dilated convolution", "grouped convolution"}
+# TensorFlow pads it.
+NOT_AS_THEY_ARE = {"dilated convolution"}
 
 
 @pytest.mark.parametrize("name", sorted(set(LINEAR) - NOT_AS_THEY_ARE))
