@@ -3,8 +3,10 @@
 import collections
 
 import keras
+from keras import tree
 
 from keras_layer_prune import _keras_private as private
+from keras_layer_prune.graph.costs.sizes import sized
 from keras_layer_prune.graph.finding.branches import (
     FoundCall,
     find_calls,
@@ -14,6 +16,9 @@ from keras_layer_prune.graph.reading.arguments import first_argument
 from keras_layer_prune.graph.reading.operations import package_of
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
+
+# Where the graph knows none. Large enough to be halved a few times.
+_SIZE = 16
 
 
 def find_blocks(model) -> list[FoundCall]:
@@ -54,6 +59,41 @@ def models_inside(layer) -> list:
         for x in private.all_layers(layer)
         if private.graph_of(x) is not None and has_additions(x)
     ]
+
+
+def shapes_tried(block) -> tuple:
+    """Shapes that a block takes and makes, with sizes for those that no graph knows.
+
+    A block that halves a length returns what has the shape of its input, as long as the
+    length is not known.
+
+    Args:
+        block: `FoundCall` of a block.
+
+    Returns:
+        Pair of shapes without the batch. They are the same where the block keeps the
+        shape, and where it does not tell.
+    """
+    call = block.call
+    known = tuple(first_argument(call).shape[1:])
+    if None not in known:
+        return known, known
+    call = sized(call, {id(x): _with_sizes(x) for x in call.inputs})
+    given = tuple(first_argument(call).shape[1:])
+    try:
+        made = call.operation.compute_output_spec(*call.args, **call.kwargs)
+    except Exception:
+        # It may take other sizes.
+        return given, given
+    (output,) = tree.flatten(made)
+    is_told = None not in output.shape[1:]
+    return given, tuple(output.shape[1:]) if is_told else given
+
+
+def _with_sizes(tensor):
+    batch, *sizes = tensor.shape
+    shape = (batch, *(_SIZE if size is None else size for size in sizes))
+    return keras.KerasTensor(shape, tensor.dtype)
 
 
 def _is_block(call) -> bool:

@@ -4,7 +4,7 @@ import keras
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.costs.anatomy import layers_at_work
-from keras_layer_prune.graph.finding.blocks import models_inside
+from keras_layer_prune.graph.finding.blocks import models_inside, shapes_tried
 from keras_layer_prune.graph.finding.branches import count_weights, is_linear_branch
 from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.linear.linearity import adds_no_nonlinearity
@@ -82,6 +82,12 @@ def why_no_gate_around(block, masked) -> str:
     ends = (first_argument(block.call), block.call.outputs[0])
     if len({id(x) in masked for x in ends}) > 1:
         return "it changes which steps are masked, which the identity would not do"
+    given, made = shapes_tried(block)
+    if given != made:
+        return (
+            "it changes a size that the graph does not know, which the identity would "
+            f"not do: it makes {made} of {given}"
+        )
     return ""
 
 

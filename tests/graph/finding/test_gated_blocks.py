@@ -150,6 +150,59 @@ def test_a_block_that_drops_the_mask_is_not_prunable():
     assert "masked" in block_in(Unmasking()(x), inputs).reason
 
 
+class Convolutions(layers.Layer):
+    """Takes steps together, and parts them again; only a trace says what comes out."""
+
+    def __init__(self, down, up, **kwargs):
+        super().__init__(**kwargs)
+        self.down = layers.Conv1D(WIDTH, 4, strides=down, padding="same")
+        self.up = layers.Conv1DTranspose(WIDTH, 4, strides=up, padding="same")
+
+    def build(self, inputs_shape):
+        self.down.build(inputs_shape)
+        self.up.build(inputs_shape)
+
+    def call(self, inputs):
+        return self.up(self.down(inputs))
+
+
+@pytest.mark.parametrize(("down", "up"), [(2, 1), (1, 2), (2, 4)])
+def test_a_block_that_changes_an_unknown_length_is_not_prunable(down, up):
+    inputs = keras.Input((None, WIDTH))
+    section = block_in(Convolutions(down, up)(inputs), inputs)
+    assert not section.prunable
+    made = (16 * up // down, WIDTH)
+    assert f"it makes {made} of {(16, WIDTH)}" in section.reason
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_block_that_keeps_an_unknown_length_is_prunable(times):
+    inputs = keras.Input((None, WIDTH))
+    network = keras.Model(inputs, Convolutions(times, times)(inputs))
+    gated = klp.gate_sections(network, initial_probability=1.0)
+    assert klp.max_difference(network, gated) < 1e-5
+
+
+class SaysLittle(Encoder):
+    """Does not say what it makes of known sizes."""
+
+    def compute_output_shape(self, inputs_shape):
+        return (inputs_shape[0], None, WIDTH)
+
+
+class WantsAnotherLength(Encoder):
+    def compute_output_shape(self, inputs_shape):
+        if inputs_shape[1] is not None:
+            raise ValueError
+        return inputs_shape
+
+
+@pytest.mark.parametrize("kind", [SaysLittle, WantsAnotherLength])
+def test_a_block_of_which_shapes_do_not_tell_more_is_prunable(kind):
+    inputs = keras.Input((None, WIDTH))
+    assert block_in(kind()(inputs), inputs).prunable
+
+
 @keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
     def __init__(self, **kwargs):
