@@ -11,7 +11,10 @@ from keras_layer_prune.graph.reading.operations import (
     is_difference,
     is_product,
 )
-from keras_layer_prune.graph.reading.zero import maps_zero_to_zero
+from keras_layer_prune.graph.reading.zero import (
+    divides_by_constant,
+    maps_zero_to_zero,
+)
 from keras_layer_prune.layers.gated_layer import GatedLayer
 from keras_layer_prune.layers.gated_residual import GatedResidual
 
@@ -107,9 +110,17 @@ def _of_simple(call, known) -> Status:
     if zeros and is_product(operation):
         return Status.ZERO
     if zeros == len(known):
-        passes = _sums_to_zero(call) or maps_zero_to_zero(operation)
-        return Status.ZERO if passes else Status.CONSTANT
+        return Status.ZERO if _keeps_zero(call) else Status.CONSTANT
     return _of_operands(known)
+
+
+def _keeps_zero(call) -> bool:
+    """Whether a call makes zeros of zeros, and of what else it takes."""
+    return (
+        maps_zero_to_zero(call.operation)
+        or divides_by_constant(call)
+        or _sums_to_zero(call)
+    )
 
 
 def _sums_to_zero(call) -> bool:

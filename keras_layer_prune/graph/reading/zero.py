@@ -2,8 +2,14 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from keras_layer_prune.graph.reading.operations import AFFINE, LINEAR, package_of
+from keras_layer_prune.graph.reading.operations import (
+    AFFINE,
+    LINEAR,
+    is_keras,
+    package_of,
+)
 
 _PACKAGES = ("keras", "keras_hub", "keras_layer_prune")
 
@@ -40,6 +46,16 @@ def maps_zero_to_zero(operation) -> bool:
     if name == "ReLU":
         return operation.threshold == 0
     return name in _ZERO_TO_ZERO
+
+
+def divides_by_constant(call) -> bool:
+    """Whether a call divides a tensor by what is zero nowhere, now and always."""
+    if not any(is_keras(call.operation, name) for name in ("Divide", "TrueDivide")):
+        return False
+    # A tensor of the graph, or a variable, may become zero.
+    divisor = call.args[1]
+    is_constant = isinstance(divisor, int | float | np.ndarray | np.generic | tf.Tensor)
+    return is_constant and bool(np.all(np.abs(divisor) > 0))
 
 
 def _activation_keeps_zero(operation) -> bool:

@@ -214,6 +214,47 @@ def test_nothing_is_taken_away_where_a_branch_is_closed(subtract):
     assert operations_in(slim) == ["Dense"]
 
 
+DIVISORS = {
+    "number": 2.0,
+    "integer": 2,
+    "array": np.array([1.0, -2.0, 3.0, 4.0], "float32"),
+    "tensor": tf.constant(4.0),
+}
+
+
+@pytest.mark.parametrize("divide", [keras.ops.divide, keras.ops.true_divide])
+@pytest.mark.parametrize("divisor", DIVISORS.values(), ids=DIVISORS)
+def test_a_closed_branch_that_is_divided_goes_with_what_it_is_divided_by(
+    divisor, divide
+):
+    inputs = keras.Input((None, 4))
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, dense("head")(inputs + divide(closed, divisor)))
+    slim = assert_same_without_the_section(network, np.ones((2, 3, 4), "float32"))
+    assert operations_in(slim) == ["Dense"]
+
+
+NO_ZEROS = {
+    "by zero": lambda x, _: x / 0.0,
+    "by a zero among others": lambda x, _: x / np.array([1.0, 0.0, 2.0, 3.0]),
+    "a number": lambda x, _: 2.0 / x,
+    "by a tensor": lambda x, other: x / other,
+    "by itself": lambda x, _: x / x,
+    "by a variable": lambda x, _: x / keras.Variable(0.0, name="divisor"),
+}
+
+
+@pytest.mark.parametrize("divide", NO_ZEROS.values(), ids=NO_ZEROS)
+def test_a_quotient_that_need_not_be_zero_is_computed(divide):
+    inputs = keras.Input((4,))
+    closed = gate(0.0)(dense("gone")(inputs))
+    network = model(inputs, inputs + divide(closed, inputs))
+    x = np.zeros((2, 4), "float32")
+    # Infinite, or no number, as it was.
+    np.testing.assert_array_equal(strip_gates(network)(x), network(x))
+    assert not np.all(np.isfinite(network(x)))
+
+
 def test_a_sum_in_another_precision_is_cast_and_not_added_to():
     inputs = keras.Input((None, 4))
     x = keras.layers.Dense(4, dtype="float16")(inputs)
