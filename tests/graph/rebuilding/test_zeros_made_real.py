@@ -143,12 +143,41 @@ def test_zeros_are_not_made_from_what_has_fewer_axes():
     assert_same_without_the_section(network)
 
 
-def test_zeros_are_not_made_from_what_is_sparse():
+class MadeSparse(keras.layers.Layer):
+    def call(self, inputs):
+        return tf.sparse.from_dense(inputs)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, inputs.dtype, sparse=True)
+
+
+SPARSE = {
+    "input": lambda odd, _: odd,
+    "scaled": lambda odd, _: 0.5 * odd,
+    "scaled and more": lambda odd, _: keras.ops.abs(0.5 * odd),
+    "masked": lambda odd, x: keras.ops.relu(x) * odd,
+    "made sparse": lambda _, x: MadeSparse()(x),
+}
+
+
+@pytest.mark.parametrize("make", SPARSE.values(), ids=SPARSE)
+def test_zeros_are_not_made_from_what_is_sparse(make):
     odd, inputs = keras.Input((4,), sparse=True), keras.Input((4,))
     closed = gate(0.0)(dense("gone")(inputs))
-    network = model([odd, inputs], keras.layers.Concatenate()([odd, closed]))
+    x = keras.layers.Concatenate()([make(odd, inputs), closed])
+    network = model([odd, inputs], x)
     x = [tf.sparse.from_dense(tf.ones((2, 4))), tf.ones((2, 4))]
     np.testing.assert_array_equal(network(x), strip_gates(network)(x))
+
+
+@pytest.mark.parametrize("scale", [0.5, np.full(3, 2.0, "float32")], ids=type)
+@pytest.mark.parametrize("after", [lambda x: x, keras.ops.abs], ids=["as_is", "abs"])
+def test_what_is_scaled_is_not_taken_for_sparse(scale, after):
+    inputs = keras.Input((None, 4))
+    closed = gate(0.0)(dense("gone")(inputs))
+    scaled = after(keras.ops.multiply(dense("kept", units=3)(inputs), scale))
+    network = model(inputs, keras.layers.Concatenate()([scaled, closed]))
+    assert_same_without_the_section(network, np.ones((2, 5, 4), "float32"))
 
 
 def joined_along_the_steps(length):
