@@ -475,12 +475,12 @@ class GatedModel(private.BuiltBeforeItsStep):
 
     def get_config(self):
         """Config with the current network and the pruning log."""
-        return {
-            "name": self.name,
+        own = {
             "network": keras.saving.serialize_keras_object(self.network),
             "pruning_log": [dict(entry) for entry in self.pruning_log],
             "places_under_prior": places_of(self.weights_under_prior, self.network),
         }
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

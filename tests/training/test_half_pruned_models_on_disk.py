@@ -133,6 +133,18 @@ def test_a_model_that_is_not_compiled_is_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(loaded(X), model(X))
 
 
+def test_what_a_model_was_made_with_is_saved_and_loaded(tmp_path):
+    model = GatedModel(chain(), name="small", dtype="mixed_float16", trainable=False)
+    assert model.trainable_variables == []
+    copy = GatedModel.from_config(model.get_config())
+    for other in (copy, save_and_load(model, tmp_path)):
+        assert other.name == "small"
+        assert other.dtype_policy.name == "mixed_float16"
+        assert other.trainable_variables == []
+        # Its layers train again with the model, as those of the first one do.
+        assert all(layer.trainable for layer in other.network.layers)
+
+
 def test_a_checkpoint_of_keras_holds_what_is_left(tmp_path):
     model = half_pruned()
     path = tmp_path / "last.keras"
