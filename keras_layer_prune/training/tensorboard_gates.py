@@ -103,6 +103,8 @@ class TensorBoardGates(keras.callbacks.Callback):
         """Close the file."""
         if self._writer is not None:
             self._writer.close()
+            # With it, nobody could copy the callback.
+            self._writer = None
 
     def _write(self, epoch, scalars, entries):
         if self._writer is None:

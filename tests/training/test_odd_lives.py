@@ -1,5 +1,7 @@
 """Data in every form that `fit` takes, and models and callbacks used once more."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -17,7 +19,12 @@ from small_models import (
     weights,
 )
 
-from keras_layer_prune import GatedModel, PruneSections
+from keras_layer_prune import (
+    BackupAndRestore,
+    GatedModel,
+    PruneSections,
+    TensorBoardGates,
+)
 
 OUTCOME = {"gate_useful": "kept", "gate_idle": "removed"}
 X, Y = useful_and_idle_data()
@@ -124,6 +131,25 @@ def test_a_callback_serves_one_training_after_the_other():
     prune_idle(model, prune, epochs=1)
     assert list(model.pruning_log) == logs[1][0]
     assert prune.trajectories == {}
+
+
+def test_callbacks_can_be_copied_after_one_training_and_serve_another(tmp_path):
+    callbacks = [
+        PruneSections(verbose=0),
+        TensorBoardGates(tmp_path / "logs"),
+        BackupAndRestore(tmp_path / "backup"),
+    ]
+    prune_idle(idle_model(), *callbacks)
+    before = copy.deepcopy(callbacks[0].trajectories)
+    assert before
+    copies = copy.deepcopy(callbacks)
+    assert copies[0].trajectories == before
+
+    other = idle_model()
+    prune_idle(other, *copies, epochs=4)
+    assert actions(other) == OUTCOME
+    assert callbacks[0].trajectories == before != copies[0].trajectories
+    assert len(list((tmp_path / "logs" / "gates").iterdir())) == 2
 
 
 def test_a_model_compiled_again_between_events_decides_the_rest():

@@ -18,6 +18,7 @@ _RISE = 0.7
 _NEVER = 2**53
 
 
+@keras.saving.register_keras_serializable("keras_layer_prune")
 class GateClock(keras.layers.Layer):
     """The gates' schedule: hold, move with decreasing steps and rising price, rest.
 
@@ -26,11 +27,12 @@ class GateClock(keras.layers.Layer):
     same fraction of the moving phase for every training and for every price.
 
     It is a layer so that its variables belong to the model and enter the compiled
-    step as variables, and so that nothing is traced again when they change.
+    step as variables, and so that nothing is traced again when they change. Callbacks
+    keep it after `fit`, and are copied with it.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+    def __init__(self, trainable=False, **kwargs):
+        super().__init__(trainable=trainable, **kwargs)
         self.step = self._counter("step")
         self.first_step = self._counter("first_step")
         self.last_step = self._counter("last_step")
