@@ -43,3 +43,11 @@ def put_watchers_last(arguments):
 def gate_movers(callbacks) -> list:
     """Those of a list of callbacks that start the gates' clock."""
     return [c for c in callbacks if getattr(c, "moves_gates", False)]
+
+
+def noted_epochs(model) -> list | None:
+    """The list in which the history of a model's last training notes its epochs.
+
+    Each training that begins makes a new one, also in a `History` that it was handed.
+    """
+    return getattr(getattr(model, "history", None), "epoch", None)

@@ -24,6 +24,7 @@ from keras_layer_prune.training.backup.data import backed_up
 from keras_layer_prune.training.fit_callbacks import (
     callbacks_of,
     gate_movers,
+    noted_epochs,
     put_watchers_last,
 )
 from keras_layer_prune.training.guards.before_fit import check_before_fit
@@ -287,13 +288,13 @@ class GatedModel(private.BuiltBeforeItsStep):
             self._renew_step()
             self._rest_without_callback(given)
         put_watchers_last(given)
-        before, decided = getattr(self, "history", None), len(self.pruning_log)
+        before, decided = noted_epochs(self), len(self.pruning_log)
         try:
             with backed_up(self, given):
                 return super().fit(*bound.args[1:], **bound.kwargs)
         finally:
             # An interrupted training has one, too; one that did not begin has none.
-            if getattr(self, "history", None) is not before:
+            if noted_epochs(self) is not before:
                 self._tell_history(decided, given)
 
     def _tell_history(self, decided, given):

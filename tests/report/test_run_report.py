@@ -244,6 +244,29 @@ def test_a_fit_that_does_not_begin_leaves_the_history_of_the_last_one():
     assert (history.decisions, history.validation_freq) == known
 
 
+def told(history):
+    """What the report knows of an epoch of a history."""
+    return history.decisions, history.validation_freq
+
+
+def test_the_history_of_a_ready_list_of_callbacks_knows_what_was_decided():
+    model = made()
+    ready = keras.callbacks.CallbackList(
+        [klp.PruneSections(verbose=0)], add_history=True, model=model, epochs=8, steps=2
+    )
+    data = {"x": DATA, "y": DATA[:, :1], "validation_split": 0.25}
+    history = model.fit(**data, epochs=8, validation_freq=2, verbose=0, callbacks=ready)
+    assert told(history) == (range(2), 2)
+
+
+def test_a_history_that_serves_two_trainings_knows_the_decisions_of_the_last():
+    history = keras.callbacks.History()
+    model, *_ = fitted(made(), callbacks=[history])
+    assert told(history) == (range(2), 1)
+    fitted(model, callbacks=[history], validation_freq=2)
+    assert told(history) == (range(2, 2), 2)
+
+
 def test_gates_that_are_undecided_are_called_so(tmp_path):
     model = made()
     text = written((model,), tmp_path / "report.html")
