@@ -433,6 +433,15 @@ def leave_inputs_alone(model):
     model._allow_non_tensor_positional_args = True
 
 
+def loss_in_training(model, x, y, outputs, sample_weight):
+    """The loss of a training step, by the `compute_loss` that a model's class has.
+
+    That of a subclass may have a `training` without a default, or none at all. Keras
+    has noted which.
+    """
+    return model._compute_loss(x, y, outputs, sample_weight, training=True)
+
+
 def name_in_logs(metric) -> str:
     """The name by which `compile` logs a metric: an object, a function or a string."""
     return metric if isinstance(metric, str) else get_object_name(metric)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.gates import free_gates
 from keras_layer_prune.layers._draws import Draws
 from keras_layer_prune.training.step.gate_clock import LONGEST_STEP
@@ -50,7 +51,7 @@ def training_step(model, data) -> dict:
         tape.watch(thetas)
         with draws.active():
             outputs = model(x, training=True)
-        data_cost = model.compute_loss(x, y, outputs, sample_weight)
+        data_cost = private.loss_in_training(model, x, y, outputs, sample_weight)
         weight_cost = tf.cast(model.weight_cost(), data_cost.dtype)
         cost = data_cost + weight_cost / replicas()
         scaled_cost = model.optimizer.scale_loss(cost)
@@ -88,7 +89,7 @@ def _from_a_pair(model, data, gates, data_cost, draws) -> Estimate:
     def evaluate(other_draws):
         with model.unmeasured(), other_draws.active():
             outputs = model(x, training=True)
-            loss = model.compute_loss(x, y, outputs, sample_weight)
+            loss = private.loss_in_training(model, x, y, outputs, sample_weight)
         return tf.cast(loss, tf.float32)
 
     return PAIRED_ESTIMATORS[model.gate_gradient](

@@ -171,6 +171,34 @@ def test_both_passes_have_the_loss_of_a_subclass(gate_gradient):
     assert np.any(np.abs(benefits[0]) > 1e-3)
 
 
+class MustBeToldOfTraining(GatedModel):
+    def compute_loss(self, x, y, y_pred, sample_weight, training):
+        self.told.append(training)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+class KnowsNothingOfTraining(GatedModel):
+    def compute_loss(self, x, y, y_pred, sample_weight=None):
+        self.told.append(None)
+        return super().compute_loss(x, y, y_pred, sample_weight)
+
+
+@pytest.mark.parametrize(("gate_gradient", "passes"), [("first_order", 1), ("flip", 2)])
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(MustBeToldOfTraining, [True, False]), (KnowsNothingOfTraining, [None, None])],
+)
+def test_the_loss_of_a_subclass_is_told_of_training_if_it_asks(
+    gate_gradient, passes, kind, told
+):
+    model = kind(chain(THETAS, draws="batch"))
+    model.told = []
+    model.compile("sgd", "mse", gate_gradient=gate_gradient, run_eagerly=True)
+    model.train_on_batch(X, Y)
+    model.test_on_batch(X, Y)
+    assert model.told == [told[0]] * passes + told[1:]
+
+
 def prices(model):
     return model.gate_cost() + model.weight_cost()
 
