@@ -17,7 +17,7 @@ from keras_layer_prune._checks import (
 )
 from keras_layer_prune.graph.building import make_weights
 from keras_layer_prune.graph.checks import check_gated_network, check_graph, check_names
-from keras_layer_prune.graph.gates import find_gates, kept_sections
+from keras_layer_prune.graph.gates import find_gates, free_gates, kept_sections
 from keras_layer_prune.graph.rebuild import strip_gates
 from keras_layer_prune.layers._configs import take_part
 from keras_layer_prune.training.backup.data import backed_up
@@ -226,7 +226,7 @@ class GatedModel(private.BuiltBeforeItsStep):
                 metric has a name of which the logs have one already.
         """
         one_of("gate_gradient", gate_gradient, GATE_GRADIENTS)
-        check_draws(gate_gradient, self.gates)
+        check_draws(gate_gradient, free_gates(self.network))
         train_size = checked_train_size(train_size)
         gate_step_size = checked_step_size(gate_step_size)
         weight_prior = checked_weight_prior(weight_prior)

@@ -2,11 +2,12 @@
 
 import warnings
 
-from keras_layer_prune.graph.gates import undecided_gates
+from keras_layer_prune.graph.gates import free_gates, undecided_gates
 from keras_layer_prune.graph.rebuild import check_remade
 from keras_layer_prune.training.fit_callbacks import callbacks_of, gate_movers
 from keras_layer_prune.training.guards.checks import check_layers_beside
 from keras_layer_prune.training.guards.other_callbacks import check_callbacks
+from keras_layer_prune.training.step.gate_gradients import check_draws
 
 
 def check_before_fit(model, given):
@@ -18,10 +19,13 @@ def check_before_fit(model, given):
 
     Raises:
         ValueError: If there is no optimizer, a callback or an attribute of the model
-            cannot follow a network that gets smaller, or a layer cannot be made again.
+            cannot follow a network that gets smaller, a layer cannot be made again, or
+            a gate does not draw as `gate_gradient` needs it.
     """
     _check_optimizer(model.optimizer)
-    free = [gate for gate in model.gates if gate.trainable]
+    free = free_gates(model.network)
+    # One may have been thawed since `compile`.
+    check_draws(model.gate_gradient, free)
     callbacks = callbacks_of(given)
     moves = bool(gate_movers(callbacks))
     will_shrink = bool(free) and moves

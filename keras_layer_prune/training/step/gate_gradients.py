@@ -91,8 +91,9 @@ def check_draws(gate_gradient, gates):
     if by_row:
         raise ValueError(
             f'`gate_gradient="{gate_gradient}"` compares whole minibatches, so every '
-            f"gate must draw once per minibatch. These draw per example: {by_row}. Use "
-            '`BernoulliGate(draws="batch")`, or `gate_gradient="first_order"`.'
+            f"gate that moves must draw once per minibatch. These draw per example: "
+            f'{by_row}. Use `BernoulliGate(draws="batch")`, or '
+            '`gate_gradient="first_order"`.'
         )
 
 

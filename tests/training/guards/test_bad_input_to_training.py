@@ -149,6 +149,15 @@ def test_arguments_that_make_no_sense_are_refused(arguments, kind, message):
     assert not model.compiled
 
 
+def test_a_thawed_gate_that_draws_otherwise_is_refused_before_the_first_step():
+    network = freeze_gates(chain())
+    model = compiled(network, gate_gradient="flip", gate_step_size=0.1)
+    model.gates[0].trainable = True
+    with pytest.raises(ValueError, match=r"per example: \['gate_0'\]"):
+        model.fit(*data(), verbose=0)
+    assert model.optimizer.iterations == 0
+
+
 def test_a_refused_compile_leaves_the_former_one():
     model = compiled(chain(draws="batch"), gate_gradient="flip", train_size=9)
     before = model.get_compile_config()

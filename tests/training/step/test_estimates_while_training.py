@@ -17,6 +17,8 @@ from small_models import (
     data,
     fixed_layer,
     gate,
+    useful_and_idle,
+    useful_and_idle_data,
 )
 
 from keras_layer_prune import GatedModel, PruneSections
@@ -111,6 +113,23 @@ def test_two_passes_are_unbiased_on_any_network(monkeypatch, gate_gradient):
     mean, error = estimate(monkeypatch, network, Y, gate_gradient)
     assert (error < 0.2 * np.abs(exact).max()).all()
     assert (np.abs(mean - exact) < 4.0 * error).all()
+
+
+@pytest.mark.parametrize("gate_gradient", ["flip", "antithetic"])
+def test_two_passes_hold_frozen_gates_that_draw_per_example(gate_gradient):
+    """Else what they change would be taken for what the section that moves does."""
+    network = useful_and_idle(draws="batch")
+    frozen, idle = (network.get_layer(f"gate_{name}") for name in ("useful", "idle"))
+    frozen.draws, frozen.trainable = "row", False
+    model = compiled(
+        network,
+        keras.optimizers.SGD(0.0),
+        gate_step_size=1e-6,
+        gate_gradient=gate_gradient,
+    )
+    model.fit(*useful_and_idle_data(), batch_size=8, verbose=0)
+    assert float(idle.benefit.numpy()) == 0.0
+    assert float(frozen.probability.numpy()) == 0.5
 
 
 @pytest.mark.parametrize("draws", ["row", "batch"])
