@@ -350,7 +350,7 @@ class PruneSections(keras.callbacks.Callback):
             for name, points in state["trajectories"].items()
         }
         self._progress.set_state(state["progress"])
-        self._timetable.set_state(state["timetable"])
+        self._timetable.set_state(state["timetable"], self.model.clock)
         for name in _STATE:
             setattr(self, name, state[name])
 

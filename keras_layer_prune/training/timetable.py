@@ -35,7 +35,7 @@ class Timetable:
         self.settling = settle_by
         if settle_by is None:
             self.settling = default_settling(hold, (steps or 0) * epochs)
-        self.moves_from = 0
+        self.moves_from = self._first_step = 0
         self.last_step: Any = None
 
     @property
@@ -84,6 +84,7 @@ class Timetable:
         if gates and now < last_step <= first_step:
             self._refuse_hold(epoch, steps)
         clock.start(now, first_step, last_step)
+        self._first_step = first_step
         self.moves_from, self.last_step = max(first_step, now), last_step
 
     def check_length(self, epoch, gates):
@@ -117,8 +118,16 @@ class Timetable:
         """What a backup has to save."""
         return {name: getattr(self, name) for name in _STATE}
 
-    def set_state(self, state):
-        """Go on where `get_state` was called, if it was a training of this length."""
-        # Else it is to be started anew.
+    def set_state(self, state, clock):
+        """Go on where `get_state` was called, if it was a training of this length.
+
+        Args:
+            state: What `get_state` returned.
+            clock: `GateClock`, as it was then.
+        """
         if state["epochs"] == self.epochs:
             self.moves_from, self.last_step = state["moves_from"], state["last_step"]
+        elif self.is_set:
+            # In the middle of an epoch the backup brings the earlier clock back, after
+            # this one was started.
+            clock.move_between(self._first_step, self.last_step)

@@ -72,6 +72,10 @@ class GateClock(keras.layers.Layer):
         """
         self.step.assign(now)
         self.skipped.assign(0)
+        self.move_between(first_step, last_step)
+
+    def move_between(self, first_step: int, last_step: int):
+        """Set the moving phase, as `start` does, and leave the steps as counted."""
         self.first_step.assign(first_step)
         self.last_step.assign(max(last_step, first_step + 1))
 

@@ -183,6 +183,21 @@ def test_a_fit_after_it_begins_at_its_own_epoch(tmp_path):
     assert history.epoch == [0, 1]
 
 
+@pytest.mark.parametrize("save_freq", ["epoch", 4])
+def test_with_more_epochs_than_before_gates_have_the_time_that_these_give(
+    save_freq, tmp_path
+):
+    script = Script(tmp_path, make=make)
+    with pytest.raises(Killed):
+        script.run(Kill(1, 3), epochs=6, save_freq=save_freq)
+    script.run(epochs=12, save_freq=save_freq)
+    # Of 72 steps `hold` is a twentieth, and `settle_by` 0.8.
+    clock = script.model.clock
+    phase = int(clock.first_step.numpy()), int(clock.last_step.numpy())
+    assert phase == (4, 58)
+    assert int(clock.step.numpy()) == 72
+
+
 def test_an_error_in_the_repeated_step_leaves_no_trace_in_the_next_fit(tmp_path):
     script = Script(tmp_path, make=make)
     with pytest.raises(Killed):
