@@ -91,7 +91,8 @@ class BackupAndRestore(keras.callbacks.Callback):
         ValueError: If `save_freq` is below 1, the directory is an address such as
             `gs://...`, holds the backup of another training or of more epochs, or all
             its generations are damaged. Nothing is deleted.
-        OSError: If a backup cannot be written; the one before it stays.
+        OSError: If the directory cannot be read or written; a backup that is there
+            stays as it is.
         BlockingIOError: If another process is training with the directory.
 
     Example:
@@ -318,8 +319,9 @@ class BackupAndRestore(keras.callbacks.Callback):
 
 def _checked_directory(directory) -> str:
     path = checked_folder("directory", directory)
-    if re.match(r"[a-zA-Z][\w+.-]+://", path):
-        # It would be taken for a folder of this machine.
+    # It would be taken for a folder of this machine. `pathlib` leaves one slash of two,
+    # and turns it round on Windows, where drives have one letter.
+    if re.match(r"[a-zA-Z][\w+.-]+:[/\\]", path):
         raise ValueError(
             "`directory` must be a folder of a file system. Mount the storage, or copy "
             f"the folder to it. Received: directory={path!r}"

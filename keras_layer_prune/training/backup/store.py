@@ -2,7 +2,18 @@
 
 import warnings
 
+from keras_layer_prune._checks import sentence
 from keras_layer_prune.training.backup.files import DamagedError, Generations
+
+_NOT_BEGUN = (
+    "Nothing has been trained in this `fit`. Make room if there is none, or give "
+    "`BackupAndRestore` a folder in which files can be written and read, or a path at "
+    "which one can be made."
+)
+_GOES_ON = (
+    "The one before it is as it was. Make room, or put right what else is wrong, and "
+    "run the same script again: it goes on from there."
+)
 
 
 class Store:
@@ -15,6 +26,7 @@ class Store:
     def __init__(self, directory):
         self._generations = Generations(directory)
         # The generation to fall back on is one that this process has read or written.
+        # Without any, it has yet to begin.
         self._whole = None
 
     def save(self, state, arrays):
@@ -35,9 +47,7 @@ class Store:
             raise OSError(
                 error.errno,
                 f"The backup in `{generations.directory}` could not be written: "
-                f"{error}. The one before it, if any, is as it was. Make room, "
-                "or put right what else is wrong, and run the same script again: it "
-                "goes on from there.",
+                f"{sentence(error)} {_NOT_BEGUN if self._whole is None else _GOES_ON}",
             ) from error
         kept = (number, self._whole)
         generations.remove([n for n in generations.numbers() if n not in kept])
@@ -47,10 +57,11 @@ class Store:
         """State and arrays of the newest generation that is whole, or None.
 
         Raises:
+            OSError: If the folder cannot be searched.
             ValueError: If there are generations and all are damaged.
         """
         damages = []
-        for number in self._generations.numbers():
+        for number in self._numbers():
             try:
                 state, arrays = self._generations.read(number)
             except DamagedError as error:
@@ -68,6 +79,16 @@ class Store:
                 "beginning."
             )
         return None
+
+    def _numbers(self) -> list[int]:
+        try:
+            return self._generations.numbers()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"`{self._generations.directory}` could not be searched for a backup: "
+                f"{sentence(error)} {_NOT_BEGUN}",
+            ) from error
 
     def _warn(self, damages, number, position):
         warnings.warn(

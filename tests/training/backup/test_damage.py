@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import random
+import re
 import stat
 import subprocess
 
@@ -176,6 +177,56 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_earlier_backup(
     assert error.value.errno == errno.ENOSPC
     assert bytes_of(folder) == before
     assert_is(Store(folder).newest(), 2)
+
+
+def test_what_to_do_of_a_backup_that_cannot_be_written_tells_whether_there_is_one(
+    tmp_path, monkeypatch
+):
+    store = Store(tmp_path)
+    assert store.newest() is None
+    with monkeypatch.context() as patch:
+        fail_at(patch, "fsync", 1)
+        with pytest.raises(OSError, match="Nothing has been trained.*Make room") as no:
+            store.save(*contents(0))
+    assert "goes on from there" not in str(no.value)
+    store.save(*contents(0))
+    fail_at(monkeypatch, "fsync", 1)
+    with pytest.raises(OSError, match="is as it was.*goes on from there") as one:
+        store.save(*contents(1))
+    assert "Nothing has been trained" not in str(one.value)
+
+
+def below_a_file(folder):
+    (folder / "file").touch()
+    return folder / "file" / "backup"
+
+
+def link_to_nowhere(folder):
+    (folder / "link").symlink_to(folder / "nowhere")
+    return folder / "link"
+
+
+def name_too_long(folder):
+    return folder / ("x" * 300)
+
+
+@pytest.mark.parametrize("make", [below_a_file, link_to_nowhere, name_too_long])
+def test_a_path_at_which_no_folder_can_be_made_is_a_clear_error(make, tmp_path):
+    path = make(tmp_path)
+    advice = "Nothing has been trained.*a path at which one can be made"
+    with pytest.raises(OSError, match=rf"{re.escape(str(path))}` could not.*{advice}"):
+        store = Store(path)
+        assert store.newest() is None
+        store.save(*contents(0))
+
+
+def test_a_folder_that_may_not_be_read_is_a_clear_error(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(PermissionError, match="could not be searched.*written and re"):
+        Store(folder).newest()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A backup is loaded into its own training only, and no other one touches it."""
 
 import csv
+import pathlib
 import subprocess
 import sys
 
@@ -296,7 +297,16 @@ def test_an_order_of_data_that_nothing_repeats_is_warned_of(tmp_path, monkeypatc
         model.fit(X, Y, callbacks=[backup], verbose=0)
 
 
-@pytest.mark.parametrize("address", ["gs://bucket/backup", "s3://bucket/backup"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "gs://bucket/backup",
+        "s3://bucket/backup",
+        pathlib.Path("gs://bucket/backup"),
+        pathlib.PureWindowsPath("gs://bucket/backup"),
+    ],
+    ids=repr,
+)
 def test_an_address_is_not_taken_for_a_folder(address):
     with pytest.raises(ValueError, match="a folder of a file system.*Mount"):
         BackupAndRestore(address)
