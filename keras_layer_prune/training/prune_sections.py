@@ -127,7 +127,7 @@ class PruneSections(keras.callbacks.Callback):
                 f"a {type(self.model).__name__} named `{self.model.name}`. Write "
                 "`model = keras_layer_prune.GatedModel(network)`, compile and fit it."
             )
-        self.trajectories = {gate.name: [] for gate in self.model.gates}
+        self.trajectories = {}
         lift_surcharges(self.model.network)
         self._budget = MacsBudget(self.model, self.max_macs)
         self._budget.check()
@@ -309,7 +309,8 @@ class PruneSections(keras.callbacks.Callback):
 
     def _note(self, epoch):
         for gate in self.model.gates:
-            self.trajectories[gate.name].append((float(epoch), theta_of(gate)))
+            points = self.trajectories.setdefault(gate.name, [])
+            points.append((float(epoch), theta_of(gate)))
 
     def _say(self, lines):
         is_shown = self.verbose and is_chief(self.model.distribute_strategy)

@@ -206,6 +206,17 @@ def test_an_interrupted_training_has_its_own_curves_and_decisions(tmp_path):
     assert not re.search(r"<td>\d\.\d{4} / \d\.\d{4}</td>", text)
 
 
+def test_a_training_that_ended_before_its_first_epoch_has_a_report(tmp_path):
+    model, prune = made(), klp.PruneSections(verbose=0)
+    callbacks = [InterruptInEpoch(0), prune]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(DATA, DATA[:, :1], verbose=0, callbacks=callbacks)
+    assert prune.trajectories == {}
+    path = tmp_path / "report.html"
+    text = written((model,), path, model.history, prune.trajectories)
+    assert text.count(" MACs, undecided</title>") == 2
+
+
 def test_a_training_that_goes_on_tells_what_was_decided_before_it_stopped(tmp_path):
     """In one process, as in a notebook."""
     model, backup = made(), klp.BackupAndRestore(tmp_path / "backup")
