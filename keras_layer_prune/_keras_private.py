@@ -156,13 +156,21 @@ def producer(tensor):
     return tensor._keras_history.operation
 
 
-def is_input(tensor) -> bool:
-    """Whether a symbolic tensor is what `keras.Input` returned."""
+def is_sparse(tensor) -> bool:
+    """Whether a symbolic tensor is sparse when the network runs.
+
+    Keras also says so of the product of a dense tensor and a number, and of what is
+    made of it.
+    """
     # What a trace has no graph for has no history.
-    history = getattr(tensor, "_keras_history", None)
-    return history is not None and isinstance(
-        history.operation, keras.layers.InputLayer
-    )
+    if not tensor.sparse or getattr(tensor, "_keras_history", None) is None:
+        return False
+    call = call_of(tensor)
+    said = [x for x in call.inputs if x.sparse]
+    if said:
+        return any(map(is_sparse, said))
+    # An input, or a layer that encodes what it is given.
+    return isinstance(call.operation, keras.layers.Layer)
 
 
 def input_structure(functional):

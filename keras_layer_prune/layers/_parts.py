@@ -98,13 +98,9 @@ def traced_spec(layer, args, kwargs):
 
 
 def _as_it_runs(value):
-    """A symbolic tensor as dense as it is when the network runs.
-
-    Keras takes `2.0 * x` for sparse, whatever `x` is. Only an input is.
-    """
-    if not isinstance(value, keras.KerasTensor) or not value.sparse:
-        return value
-    if private.is_input(value):
+    """A tensor that Keras says is sparse, as dense as it is when the network runs."""
+    is_said_to_be = isinstance(value, keras.KerasTensor) and value.sparse
+    if not is_said_to_be or private.is_sparse(value):
         return value
     dense = keras.KerasTensor(value.shape, value.dtype)
     return private.with_mask(dense, private.mask_of(value))

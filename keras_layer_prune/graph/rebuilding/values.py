@@ -109,25 +109,9 @@ def _has_sizes_of(tensor, old) -> bool:
     pairs = zip(tensor.shape, old.shape, strict=False)
     return (
         len(tensor.shape) == len(old.shape)
-        and not (tensor.ragged or _is_sparse(tensor))
+        and not (tensor.ragged or private.is_sparse(tensor))
         and all(size is None for size, other in pairs if other is None)
     )
-
-
-def _is_sparse(tensor) -> bool:
-    """Whether a tensor is sparse.
-
-    Keras also says so of the product of a dense tensor and a number, and of what is
-    made of it.
-    """
-    if not tensor.sparse:
-        return False
-    call = private.call_of(tensor)
-    said = [x for x in call.inputs if x.sparse]
-    if said:
-        return any(map(_is_sparse, said))
-    # An input, or a layer that encodes what it is given.
-    return isinstance(call.operation, keras.layers.Layer)
 
 
 def _with_batch(inputs):
