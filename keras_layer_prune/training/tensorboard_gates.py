@@ -103,8 +103,6 @@ class TensorBoardGates(keras.callbacks.Callback):
         """Close the file."""
         if self._writer is not None:
             self._writer.close()
-            # With it, nobody could copy the callback.
-            self._writer = None
 
     def _write(self, epoch, scalars, entries):
         if self._writer is None:
@@ -118,6 +116,11 @@ class TensorBoardGates(keras.callbacks.Callback):
                 tf.summary.text(f"decisions/{entry['section']}", _text(entry))
         # Before a backup says that the epoch is done.
         self._writer.flush()
+
+    def __getstate__(self):
+        # Copies have no file open. An interrupted `fit` leaves one, and to copy that
+        # would reach into TensorFlow's own state.
+        return {**vars(self), "_writer": None}
 
     def get_config(self):
         """The arguments of the constructor."""

@@ -152,6 +152,23 @@ def test_callbacks_can_be_copied_after_one_training_and_serve_another(tmp_path):
     assert len(list((tmp_path / "logs" / "gates").iterdir())) == 2
 
 
+def test_a_callback_can_be_copied_after_an_interrupt(tmp_path):
+    model, gates = idle_model(), TensorBoardGates(tmp_path)
+    interrupt = keras.callbacks.LambdaCallback(on_epoch_begin=interrupt_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        prune_idle(model, PruneSections(verbose=0), gates, interrupt)
+    copied = copy.deepcopy(gates)
+    # Which is also to say that TensorFlow still is as it was.
+    prune_idle(model, PruneSections(verbose=0), copied)
+    assert actions(model) == OUTCOME
+    assert len(list((tmp_path / "gates").iterdir())) == 2
+
+
+def interrupt_the_second(epoch, logs):
+    if epoch == 1:
+        raise KeyboardInterrupt
+
+
 def test_a_model_compiled_again_between_events_decides_the_rest():
     model = compiled(chain((0.5, 0.5)), "adam", train_size=16)
     model.decide(closed=[gates_by_name(model)["gate_0"]])
