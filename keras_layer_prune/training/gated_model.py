@@ -476,12 +476,18 @@ class GatedModel(private.BuiltBeforeItsStep):
 
     def get_config(self):
         """Config with the current network and the pruning log."""
+        given = super().get_config()
+        # Constructors of subclasses may take a name and no more.
+        if self.trainable:
+            given.pop("trainable", None)
+        if self.dtype_policy == self.network.dtype_policy:
+            given.pop("dtype", None)
         own = {
             "network": keras.saving.serialize_keras_object(self.network),
             "pruning_log": [dict(entry) for entry in self.pruning_log],
             "places_under_prior": places_of(self.weights_under_prior, self.network),
         }
-        return {**super().get_config(), **own}
+        return {**given, **own}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

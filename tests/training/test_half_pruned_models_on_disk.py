@@ -145,6 +145,15 @@ def test_what_a_model_was_made_with_is_saved_and_loaded(tmp_path):
         assert all(layer.trainable for layer in other.network.layers)
 
 
+def test_a_subclass_that_takes_a_name_alone_is_made_from_its_config():
+    class Named(GatedModel):
+        def __init__(self, network, pruning_log=(), name=None):
+            super().__init__(network, pruning_log, name=name)
+
+    copy = Named.from_config(Named(chain(), name="small").get_config())
+    assert copy.name == "small"
+
+
 def test_a_checkpoint_of_keras_holds_what_is_left(tmp_path):
     model = half_pruned()
     path = tmp_path / "last.keras"
