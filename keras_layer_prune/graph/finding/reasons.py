@@ -100,6 +100,8 @@ def advice_on_block(block) -> str:
     if block.times > 1:
         return _CALLED_ONCE
     count = len(private.all_layers(block.call.operation)) - 1
+    if count == 1:
+        return "as a whole, with the layer inside"
     return f"as a whole: the {count} layers inside cannot be told apart"
 
 

@@ -166,6 +166,26 @@ class Convolutions(layers.Layer):
         return self.up(self.down(inputs))
 
 
+class Convolution(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.only = layers.Conv1D(WIDTH, 4, padding="same")
+
+    def build(self, inputs_shape):
+        self.only.build(inputs_shape)
+
+    def call(self, inputs):
+        return self.only(inputs)
+
+
+def test_a_block_says_how_many_layers_it_holds():
+    inputs = keras.Input((8, WIDTH))
+    two = block_in(Convolutions(1, 1)(inputs), inputs)
+    assert two.advice == "as a whole: the 2 layers inside cannot be told apart"
+    one = block_in(Convolution()(inputs), inputs)
+    assert one.advice == "as a whole, with the layer inside"
+
+
 @pytest.mark.parametrize(("down", "up"), [(2, 1), (1, 2), (2, 4)])
 def test_a_block_that_changes_an_unknown_length_is_not_prunable(down, up):
     inputs = keras.Input((None, WIDTH))
