@@ -80,7 +80,7 @@ def watched(functional, watch):
     """
     run = functional._run_through_graph
 
-    def run_watched(inputs, operation_fn=lambda operation: operation):
+    def run_watched(inputs, operation_fn=lambda operation: operation, **others):
         of_this_run = watch(tree.flatten(inputs))
         waiting = iter(calls(functional))
 
@@ -89,7 +89,7 @@ def watched(functional, watch):
             call = next(x for x in waiting if x.operation is operation)
             return functools.partial(of_this_run, call, operation_fn(operation))
 
-        return run(inputs, operation_fn=shown)
+        return run(inputs, operation_fn=shown, **others)
 
     # Past what Keras does with the attributes that a model is given.
     vars(functional)["_run_through_graph"] = run_watched

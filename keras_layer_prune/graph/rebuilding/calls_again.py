@@ -63,6 +63,7 @@ class CallsAgain:
                 values.drop_masks(taken)
 
     def _is_copied_whole(self, operation) -> bool:
+        """Whether what is new in its place takes the same masks away by itself."""
         is_graph = private.graph_of(operation) is not None
         return not is_graph and not self._changes.touches(operation)
 
