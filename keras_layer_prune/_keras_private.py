@@ -169,8 +169,9 @@ def is_sparse(tensor) -> bool:
     said = [x for x in call.inputs if x.sparse]
     if said:
         return any(map(is_sparse, said))
-    # An input, or a layer that encodes what it is given.
-    return isinstance(call.operation, keras.layers.Layer)
+    # An input, or what encodes what it is given.
+    is_layer = isinstance(call.operation, keras.layers.Layer)
+    return is_layer or bool(getattr(call.operation, "sparse", False))
 
 
 def input_structure(functional):

@@ -13,7 +13,7 @@ from keras_layer_prune.graph.checks import (
     check_none_hidden,
 )
 from keras_layer_prune.graph.folding import fold_seams, folded_macs
-from keras_layer_prune.graph.gates import find_gates, theta_of
+from keras_layer_prune.graph.gates import find_gates, gated_sections, theta_of
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 # Networks that have been replaced by smaller ones while they were trained.
@@ -113,9 +113,10 @@ def _decided(network, closed) -> Retrace:
 
 @contextlib.contextmanager
 def _keeping_seeds():
-    """Scope in which Keras may draw seeds of new layers, and yet draws none.
+    """Scope after which Python's generator is as it was before.
 
-    A training has those afterwards that it would have.
+    Keras draws the seeds of new layers from it: a training has those that it would
+    have.
     """
     state = random.getstate()
     try:
@@ -139,7 +140,18 @@ def check_remade(network, free):
     with _keeping_seeds():
         Retrace(network).rebuild()
         # Where zeros have to be made, sizes have to be known.
-        Retrace(network, closed=free).rebuild()
+        for closed in (free, *_inside(network, free)):
+            Retrace(network, closed=closed).rebuild_without_weights()
+
+
+def _inside(network, gates) -> list[list]:
+    """Gates that others would take along, by how many have one around them."""
+    levels: dict[int, list] = {}
+    sections = gated_sections(network)
+    for gate in gates:
+        depth = sum(gate in around.layers for around in sections)
+        levels.setdefault(depth, []).append(gate)
+    return [level for depth, level in levels.items() if depth]
 
 
 def _gates_at(theta, network) -> list:

@@ -303,7 +303,8 @@ class GatedModel(private.BuiltBeforeItsStep):
         Epochs are counted anew in each `fit`, and validation need not be in each. One
         that goes on from a backup began with the backup.
         """
-        first = getattr(self.history, "decided_before", decided)
+        # Not for good: a `History` may serve another training.
+        first = self.history.__dict__.pop("decided_before", decided)
         self.history.decisions = range(first, len(self.pruning_log))
         self.history.validation_freq = given.get("validation_freq", 1)
 

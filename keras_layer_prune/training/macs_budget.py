@@ -36,7 +36,7 @@ class MacsBudget:
         """A line if too much is left without some gates."""
         if self._fits(closed, self._due(1.0)):
             return []
-        left = self._left.count(self._model.network, closed)
+        left = self._left.served(self._model.network, closed)
         # Rounded up, so that it can be asked for.
         share = math.ceil(1e4 * left / self._whole) / 1e4
         return [
@@ -61,7 +61,7 @@ class MacsBudget:
         if self._fits(closed, due):
             return []
         # Of those that have to go in the end, and of no others.
-        return self._until(due, self._fewest(closed), closed)
+        return self._until(due, self._fewest(closed), closed, self._fits)
 
     def charge(self, over):
         """Have some gates close, by a surcharge on their price, and no others."""
@@ -70,40 +70,55 @@ class MacsBudget:
 
     def _fewest(self, closed) -> list:
         """Gates that have to close in the end, those that earn least first."""
-        due = self._due(1.0)
-        over = self._until(due, self._by_earnings(closed), closed)
+        due, macs = self._due(1.0), self._macs_of_sections()
+        order = self._by_earnings(closed, macs)
+        over = self._until(due, order, closed, self._fits_unfolded)
         # Where large ones had to go, too, small ones that went before may stay.
-        for gate in reversed(over):
-            others = [other for other in over if other is not gate]
-            if self._fits([*closed, *others], due):
-                over = others
-        return over
+        over = self._spared(over, over, closed, self._fits_unfolded)
+        # Where linear layers are folded there may be room for more.
+        room = due - self._left.served(self._model.network, [*closed, *over])
+        small = [gate for gate in over if macs[gate] <= room]
+        return self._spared(small, over, closed, self._fits)
 
-    def _by_earnings(self, closed) -> list:
+    def _macs_of_sections(self) -> dict:
+        sections = gated_sections(self._model.network)
+        return {section.gate: section.macs for section in sections}
+
+    def _by_earnings(self, closed, macs) -> list:
         """Gates by what their sections earn for each multiply-accumulate."""
-        network = self._model.network
-        macs = {section.gate: section.macs for section in gated_sections(network)}
 
         def earned(gate):
             # What saves nothing by itself may save something together with others.
             return not macs[gate], float(gate.benefit.numpy()) / (macs[gate] or 1)
 
-        return sorted((g for g in free_gates(network) if g not in closed), key=earned)
+        free = free_gates(self._model.network)
+        return sorted((g for g in free if g not in closed), key=earned)
 
-    def _until(self, due, order, closed) -> list:
+    def _until(self, due, order, closed, fits) -> list:
         """The first gates of a list without which no more than `due` MACs are left."""
 
-        def fits(count):
-            return self._fits([*closed, *order[:count]], due)
+        def is_enough(count):
+            return fits([*closed, *order[:count]], due)
 
-        # More closed gates never leave more.
-        return order[: bisect.bisect_left(range(len(order)), True, key=fits)]
+        # More closed gates do not leave more, but for a few that folding may.
+        return order[: bisect.bisect_left(range(len(order)), True, key=is_enough)]
+
+    def _spared(self, gates, over, closed, fits) -> list:
+        """Gates that have to close, less those of a list that need not."""
+        for gate in reversed(gates):
+            others = [other for other in over if other is not gate]
+            if fits([*closed, *others], self._due(1.0)):
+                over = others
+        return over
 
     def _due(self, tightness):
         return self._whole * (1 - (1 - self._share) * exact(tightness))
 
     def _fits(self, closed, due) -> bool:
         return self._left.fits(self._model.network, closed, due)
+
+    def _fits_unfolded(self, closed, due) -> bool:
+        return self._left.unfolded(self._model.network, closed) <= due
 
     def _surcharge(self, gate) -> float:
         """What makes a gate close at least as fast as one that earns nothing."""

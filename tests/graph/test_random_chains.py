@@ -9,12 +9,14 @@ import keras
 import numpy as np
 from gated_networks import kinds_in, layers_in
 from hypothesis import given
+from hypothesis import strategies as st
 from random_chains import CHAINS, chain_of
 from test_random_graphs import EXAMPLES, over_random_networks
 
 from keras_layer_prune import strip_gates, summarize
 from keras_layer_prune.graph.gates import find_gates
-from keras_layer_prune.graph.rebuild import served_macs
+from keras_layer_prune.graph.linear.neighbours import may_meet
+from keras_layer_prune.graph.rebuild import served, served_macs
 from keras_layer_prune.graph.rebuilding.retrace import Retrace
 
 over_random_chains = functools.partial(
@@ -58,6 +60,23 @@ def test_a_folded_chain_computes_the_same_with_no_more_work(plan):
         assert slim.get_config() == plain.get_config()
     if costs.parameters != before.parameters:
         assert len(names_of_maps(slim)) < len(names_of_maps(plain))
+
+
+@over_random_chains
+@given(plan=CHAINS, seed=st.integers(0, 99))
+def test_what_would_be_served_is_counted_without_computing_it(plan, seed):
+    """Whatever closes, and whatever is frozen: by layers, and by weights alone."""
+    network = chain_of(plan)
+    generator = np.random.default_rng(seed)
+    for layer in layers_in(network):
+        layer.trainable = generator.uniform() < 0.8
+    for weight in network.trainable_weights:
+        weight.trainable = generator.uniform() < 0.9
+    closed = [g for g in find_gates(network) if generator.uniform() < 0.6]
+    macs = summarize(served(network, closed), latency=False).macs
+    assert served_macs(network, closed) == macs
+    plain = Retrace(network, closed, set(find_gates(network)) - set(closed)).rebuild()
+    assert may_meet(network) or summarize(plain, latency=False).macs == macs
 
 
 @over_random_chains

@@ -278,6 +278,17 @@ def test_a_history_that_serves_two_trainings_knows_the_decisions_of_the_last():
     assert told(history) == (range(2, 2), 2)
 
 
+def test_a_history_that_went_on_from_a_backup_may_serve_another_training(tmp_path):
+    model, backup = made(), klp.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        fitted(model, callbacks=[InterruptInEpoch(6), backup])
+    history = keras.callbacks.History()
+    fitted(model, callbacks=[backup, history])
+    assert told(history) == (range(2), 1)
+    fitted(model, callbacks=[history])
+    assert told(history) == (range(2, 2), 1)
+
+
 def test_gates_that_are_undecided_are_called_so(tmp_path):
     model = made()
     text = written((model,), tmp_path / "report.html")

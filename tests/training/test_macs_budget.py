@@ -12,6 +12,7 @@ from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
 from keras_layer_prune.graph.rebuild import served_macs
 from keras_layer_prune.training import macs_left
 from keras_layer_prune.training.macs_budget import MacsBudget
+from keras_layer_prune.training.macs_left import MacsLeft
 
 
 def earning(benefits, widths=None, price=None):
@@ -239,6 +240,44 @@ def test_counts_are_kept_while_the_network_is_the_same(rebuilt):
     assert len(rebuilt) == times > 2
 
 
-def test_a_network_in_which_nothing_folds_is_rebuilt_twice(rebuilt):
-    MacsBudget(earning([0.4, 0.1, 0.3, 0.2]), 0.5).over()
-    assert len(rebuilt) == 2
+def normalized():
+    """Sections between normalisations, so that no two linear layers may meet."""
+    x = inputs = keras.Input((FEATURES,))
+    for i in range(3):
+        branch = keras.layers.BatchNormalization()(x)
+        branch = keras.layers.Dense(FEATURES)(branch)
+        x = keras.layers.Add()([x, gate(f"gate_{i}", 1.0)(branch)])
+    x = keras.layers.BatchNormalization()(x)
+    model = GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
+    model.train_size = 64
+    return model
+
+
+def test_a_network_in_which_nothing_folds_is_not_rebuilt(rebuilt):
+    assert MacsBudget(normalized(), 0.5).over()
+    assert not rebuilt
+
+
+def test_linear_layers_that_only_some_gates_join_are_counted_as_one():
+    x = inputs = keras.Input((16,))
+    branch = keras.layers.Dense(16, "relu")(x)
+    branch = keras.layers.Dense(64)(branch)
+    section = keras.layers.Dense(64, "relu")
+    branch = GatedResidual(section, gate=gate("inner", 1.0))(branch)
+    branch = gate("outer", 1.0)(keras.layers.Dense(16)(branch))
+    x = keras.layers.Add()([x, branch])
+    model = GatedModel(keras.Model(inputs, keras.layers.Dense(4, "tanh")(x)))
+    model.train_size = 64
+    inner = next(each for each in model.gates if each.name == "inner")
+    left = MacsLeft().served(model.network, [inner])
+    assert left == left_without(model, [inner]) == 2 * 16 * 16 + 16 * 4
+
+
+def test_a_gate_that_thaws_is_counted_like_others():
+    model = widening([0.3, 0.2, 0.6, 0.5, 0.1, 0.4])
+    first, left = model.gates[0], MacsLeft()
+    first.trainable = False
+    left.served(model.network, [])
+    first.trainable = True
+    served = left.served(model.network, [first])
+    assert served == left_without(model, [first])

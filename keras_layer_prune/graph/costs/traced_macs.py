@@ -21,8 +21,8 @@ def traced_macs(layer, arguments) -> int:
     """Multiply-accumulates of one call of a built layer, as TensorFlow traces it.
 
     What TensorFlow computes in other ways counts as it is computed: a dilated
-    convolution over what it pads, and loops as nothing. Nor do products count of which
-    not even the number of axes is known.
+    convolution over what it pads, and loops and branches as nothing. Nor do products
+    count of which not even the number of axes is known.
 
     Args:
         layer: Built Keras layer.

@@ -54,8 +54,11 @@ def divides_by_constant(call) -> bool:
         return False
     # A tensor of the graph, or a variable, may become zero.
     divisor = call.args[1]
-    is_constant = isinstance(divisor, int | float | np.ndarray | np.generic | tf.Tensor)
-    return is_constant and bool(np.all(np.abs(divisor) > 0))
+    if not isinstance(divisor, int | float | np.ndarray | np.generic | tf.Tensor):
+        return False
+    # A small number may be zero in half of the precision.
+    divisor = keras.ops.cast(divisor, call.outputs[0].dtype)
+    return bool(keras.ops.all(keras.ops.abs(divisor) > 0))
 
 
 def _activation_keeps_zero(operation) -> bool:

@@ -12,7 +12,7 @@ from keras_layer_prune.graph.reading.operations import is_function_of_keras
 
 
 def copy_state(old, new):
-    """Give a built copy of a layer the values and the flags of the old one.
+    """Give a built copy of a layer the flags and the values of the old one.
 
     Args:
         old: Built Keras layer.
@@ -21,6 +21,25 @@ def copy_state(old, new):
     Raises:
         ValueError: If the copy holds other layers or variables than the old one, or a
             method of a user's layer that has to do with its state fails.
+    """
+    copy_flags(old, new)
+    layers = _paired_layers(old, new)
+    for source, target in layers:
+        _call(_copy_what_files_hold, source, target)
+        _copy_running_states(source, target)
+    for source, target in paired_variables(old, new):
+        target.assign(source)
+    _copy_metrics(old, new)
+    for _, target in layers:
+        if isinstance(target, keras.layers.Normalization):
+            # It computes with constants made of its variables.
+            target.finalize_state()
+
+
+def copy_flags(old, new):
+    """Give a built copy of a layer what else it is beside the values of its weights.
+
+    Takes and raises what `copy_state` does.
     """
     layers = _paired_layers(old, new)
     for source, target in layers:
@@ -32,18 +51,10 @@ def copy_state(old, new):
     for source, target in layers:
         keep_counts(source, target)
         target.trainable = source.trainable
-        _call(_copy_what_files_hold, source, target)
-        _copy_running_states(source, target)
     for source, target in paired_variables(old, new):
-        target.assign(source)
         target.trainable = source.trainable
         target.regularizer = source.regularizer
         target.constraint = source.constraint
-    _copy_metrics(old, new)
-    for _, target in layers:
-        if isinstance(target, keras.layers.Normalization):
-            # It computes with constants made of its variables.
-            target.finalize_state()
 
 
 def paired_variables(old, new) -> list[tuple]:

@@ -16,7 +16,7 @@ from keras_layer_prune.graph.reading.masks import masks_of
 from keras_layer_prune.graph.reading.status import Status, tensor_statuses
 from keras_layer_prune.graph.rebuilding import identities
 from keras_layer_prune.graph.rebuilding.calls_again import CallsAgain
-from keras_layer_prune.graph.rebuilding.carried_state import copy_state
+from keras_layer_prune.graph.rebuilding.carried_state import copy_flags, copy_state
 from keras_layer_prune.graph.rebuilding.changes import Changes
 from keras_layer_prune.graph.rebuilding.copies import Copies
 from keras_layer_prune.graph.rebuilding.seams import Seams
@@ -48,14 +48,17 @@ class Retrace:
 
     def rebuild(self) -> keras.Model:
         """The rewritten network, with the weights and output names of the old one."""
-        new_network = self.rebuild_without_weights()
-        for old, new in self.pairs:
-            copy_state(old, new)
-        return new_network
+        return self._rebuilt(copy_state)
 
     def rebuild_without_weights(self) -> keras.Model:
-        """The rewritten network, of which only the shapes count."""
-        return self._rebuild_graph(self._network)
+        """The same but for the values of its weights, which take time to copy."""
+        return self._rebuilt(copy_flags)
+
+    def _rebuilt(self, carry_over):
+        new_network = self._rebuild_graph(self._network)
+        for old, new in self.pairs:
+            carry_over(old, new)
+        return new_network
 
     def _rebuild_graph(self, model, inputs=None, name=None):
         """Rebuild a model.

@@ -40,8 +40,8 @@ class Store:
             OSError: If it cannot be written.
         """
         generations = self._generations
-        number = max(generations.numbers(), default=-1) + 1
         try:
+            number = max(generations.numbers(), default=-1) + 1
             generations.write(number, state, arrays)
         except OSError as error:
             raise OSError(

@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from gated_networks import gate, model
+from gated_networks import gate, model, names_in
 from masked_sequences import TOKENS, attended
 
 import keras_layer_prune as klp
@@ -155,9 +155,11 @@ def test_nested_models_that_join_sequences_one_behind_the_other():
 
 def test_rows_of_linear_layers_are_not_folded_where_masks_pass(embedded):
     tokens, x = embedded
-    x = layers.Dense(4)(x)
+    x = layers.Dense(4, name="first")(x)
     x = klp.GatedResidual(layers.Dense(4, "relu"), gate=gate(0.0))(x)
-    check_the_same(model(tokens, averaged(layers.Dense(4)(x))))
+    network = model(tokens, averaged(layers.Dense(4, name="second")(x)))
+    check_the_same(network)
+    assert {"first", "second"} <= names_in(strip_gates(network))
 
 
 def test_a_block_that_hands_on_its_mask_can_be_gated(embedded):

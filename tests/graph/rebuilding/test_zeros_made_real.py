@@ -157,6 +157,7 @@ SPARSE = {
     "scaled and more": lambda odd, _: keras.ops.abs(0.5 * odd),
     "masked": lambda odd, x: keras.ops.relu(x) * odd,
     "made sparse": lambda _, x: MadeSparse()(x),
+    "one-hot": lambda _, x: keras.ops.one_hot(keras.ops.argmax(x, -1), 4, sparse=True),
 }
 
 

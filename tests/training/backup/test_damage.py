@@ -196,6 +196,18 @@ def test_what_to_do_of_a_backup_that_cannot_be_written_tells_whether_there_is_on
     assert "Nothing has been trained" not in str(one.value)
 
 
+def test_a_folder_that_can_no_longer_be_read_is_told_as_such(folder, monkeypatch):
+    store = Store(folder)
+    store.newest()
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(OSError, match="could not be written.*goes on from there"):
+        store.save(*contents(3))
+
+
 def below_a_file(folder):
     (folder / "file").touch()
     return folder / "file" / "backup"

@@ -254,6 +254,17 @@ def test_to_try_whether_it_can_be_rebuilt_draws_no_random_numbers():
     assert random.getstate() == expected
 
 
+def test_zeros_of_unknown_size_inside_of_another_section_are_refused_at_once():
+    inputs = keras.Input((None, 4))
+    inner = gate("inner")(keras.layers.Dense(4)(inputs))
+    # Its offset makes the zeros of a closed gate something else.
+    branch = gate("outer")(keras.layers.BatchNormalization()(inner))
+    x = keras.layers.Add()([inputs, branch])
+    network = keras.Model(inputs, keras.layers.Dense(1)(x))
+    with pytest.raises(ValueError, match="its size is not known"):
+        check_remade(network, find_gates(network))
+
+
 def test_a_network_that_cannot_be_rebuilt_is_left_as_it_was():
     network = network_that_cannot_be_rebuilt()
     model = compiled(freeze_gates(network), train_size=len(X))
