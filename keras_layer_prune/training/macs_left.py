@@ -11,7 +11,7 @@ class MacsLeft:
 
     Where sections leave, `strip_gates` folds the linear layers beside them. What that
     saves, only a rebuilt network tells, which takes tenths of a second for each choice
-    of gates. So it is asked only where linear layers may meet, and answers are kept.
+    of gates. So it is asked only where linear layers meet, and answers are kept.
     """
 
     def __init__(self):
@@ -37,9 +37,9 @@ class MacsLeft:
 
     def served(self, network, closed) -> int:
         """Multiply-accumulates per example that `strip_gates` leaves; see `fits`."""
-        if not may_meet(network):
-            return self.unfolded(network, closed)
         closed = [*closed, *_decided(network)]
+        if not may_meet(network, closed):
+            return self.unfolded(network, closed)
         key = _names(find_gates(network)), _names(closed)
         if key not in self._served:
             self._served[key] = served_macs(network, closed)

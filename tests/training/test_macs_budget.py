@@ -9,6 +9,7 @@ from small_models import FEATURES, gate, macs
 
 from keras_layer_prune import GatedModel, GatedResidual, strip_gates
 from keras_layer_prune.graph.costs.anatomy import count_macs, layers_at_work
+from keras_layer_prune.graph.gates import find_gates
 from keras_layer_prune.graph.rebuild import served_macs
 from keras_layer_prune.training import macs_left
 from keras_layer_prune.training.macs_budget import MacsBudget
@@ -240,22 +241,25 @@ def test_counts_are_kept_while_the_network_is_the_same(rebuilt):
     assert len(rebuilt) == times > 2
 
 
-def normalized():
-    """Sections between normalisations, so that no two linear layers may meet."""
+def test_a_network_is_rebuilt_only_where_linear_layers_meet(rebuilt):
     x = inputs = keras.Input((FEATURES,))
+    x = keras.layers.Dense(FEATURES)(x)
     for i in range(3):
-        branch = keras.layers.BatchNormalization()(x)
-        branch = keras.layers.Dense(FEATURES)(branch)
-        x = keras.layers.Add()([x, gate(f"gate_{i}", 1.0)(branch)])
-    x = keras.layers.BatchNormalization()(x)
-    model = GatedModel(keras.Model(inputs, keras.layers.Dense(1)(x)))
-    model.train_size = 64
-    return model
-
-
-def test_a_network_in_which_nothing_folds_is_not_rebuilt(rebuilt):
-    assert MacsBudget(normalized(), 0.5).over()
+        branch = gate(f"gate_{i}", 1.0)(keras.layers.Dense(FEATURES, "tanh")(x))
+        x = keras.layers.Add()([x, branch])
+    network = keras.Model(inputs, keras.layers.Dense(1)(x))
+    gates, left = find_gates(network), MacsLeft()
+    for closed in ([], gates[1:], gates[1:2]):
+        assert left.served(network, closed) == left.unfolded(network, closed)
     assert not rebuilt
+    assert left.served(network, gates) < left.unfolded(network, gates)
+
+
+def test_linear_layers_that_met_when_sections_left_before_are_folded():
+    model = widening([0.3, 0.2, 0.6, 0.5, 0.1, 0.4])
+    model.decide(closed=model.gates[1:3])
+    served = MacsLeft().served(model.network, [])
+    assert served == left_without(model, []) < macs(model.network)
 
 
 def test_linear_layers_that_only_some_gates_join_are_counted_as_one():
