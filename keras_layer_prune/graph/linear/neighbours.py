@@ -3,7 +3,7 @@
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.linear.linearity import is_identity
 from keras_layer_prune.graph.linear.maps import is_activated, is_map, is_over_places
-from keras_layer_prune.graph.reading.operations import is_addition, is_difference
+from keras_layer_prune.graph.reading.operations import adds_or_subtracts
 from keras_layer_prune.graph.reading.status import Status, tensor_statuses
 from keras_layer_prune.layers.bernoulli_gate import BernoulliGate
 from keras_layer_prune.layers.gated_layer import GatedLayer
@@ -54,7 +54,8 @@ def _loses_something(call, live, closed) -> bool:
         return True
     if isinstance(call.operation, GatedResidual | GatedLayer):
         return call.operation.gate in closed
-    return _is_sum(call) and len(live) < len(set(map(id, call.inputs)))
+    is_sum = adds_or_subtracts(call.operation)
+    return is_sum and len(live) < len(set(map(id, call.inputs)))
 
 
 def _maps_of(operation, closed) -> list:
@@ -71,11 +72,7 @@ def _lets_pass(call, live, closed) -> bool:
     operation = call.operation
     if isinstance(operation, GatedResidual | GatedLayer):
         return operation.gate in closed
-    if _is_sum(call):
+    if adds_or_subtracts(operation):
         return len(live) == 1
     is_gate = isinstance(operation, BernoulliGate)
     return is_gate or is_identity(call) or is_over_places(operation)
-
-
-def _is_sum(call) -> bool:
-    return is_addition(call.operation) or is_difference(call.operation)

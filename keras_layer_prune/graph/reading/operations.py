@@ -59,11 +59,16 @@ def is_difference(operation) -> bool:
     return is_keras(operation, "Subtract")
 
 
+def adds_or_subtracts(operation) -> bool:
+    """Whether an operation is a sum, scaled or not, or a difference."""
+    return is_addition(operation) or is_difference(operation)
+
+
 def passes_on(operation, position) -> bool:
     """Whether a sum or difference is this operand where the others are zero.
 
     Args:
-        operation: An operation for which `is_addition` or `is_difference` holds.
+        operation: An operation for which `adds_or_subtracts` holds.
         position: Int, the operand's place among the tensors that it takes.
 
     Returns:

@@ -7,8 +7,7 @@ from keras import tree
 
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.reading.operations import (
-    is_addition,
-    is_difference,
+    adds_or_subtracts,
     is_product,
 )
 from keras_layer_prune.graph.reading.zero import (
@@ -125,7 +124,7 @@ def _keeps_zero(call) -> bool:
 
 def _sums_to_zero(call) -> bool:
     """Whether a call adds up or subtracts tensors of the graph and zeros only."""
-    if not (is_addition(call.operation) or is_difference(call.operation)):
+    if not adds_or_subtracts(call.operation):
         return False
     values = tree.flatten([call.args, call.kwargs])
     others = [x for x in values if not isinstance(x, keras.KerasTensor)]

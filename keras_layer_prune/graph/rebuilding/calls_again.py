@@ -6,8 +6,7 @@ from keras import tree
 from keras_layer_prune import _keras_private as private
 from keras_layer_prune.graph.reading.arguments import by_position, first_argument
 from keras_layer_prune.graph.reading.operations import (
-    is_addition,
-    is_difference,
+    adds_or_subtracts,
     is_rectifier,
     passes_on,
 )
@@ -85,8 +84,7 @@ class CallsAgain:
         operation, changes = call.operation, self._changes
         if operation in changes.opened:
             return [self._cast(self._values.tensor(call.inputs[0]), call)]
-        is_sum = is_addition(operation) or is_difference(operation)
-        if is_sum and self._values.has_zero(call):
+        if adds_or_subtracts(operation) and self._values.has_zero(call):
             return [self._call_sum(call)]
         args, kwargs = self._arguments(call)
         if operation in changes.instead:
